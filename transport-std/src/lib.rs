@@ -1,0 +1,1 @@
+//! Reliable Server Pooling over sockets.
