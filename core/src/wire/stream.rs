@@ -109,7 +109,7 @@ mod tests {
             let messages: Vec<Vec<u8>> = lengths.iter().map(|l| message(*l)).collect();
             let stream: Vec<u8> = messages.concat();
             let deframer = Deframer::new(65_535);
-            let (mut found, mut held, mut at) = (Vec::new(), Vec::new(), 0);
+            let (mut found, mut held, mut at) = (Vec::new(), Vec::new(), 0usize);
             for chunk in chunks.into_iter().chain([usize::MAX]) {
                 let end = at.saturating_add(chunk).min(stream.len());
                 held.extend_from_slice(&stream[at..end]);
