@@ -24,8 +24,10 @@ mod fmt;
 
 mod arena;
 mod error;
+pub mod handlespace;
 mod ids;
 mod machine;
+mod policy;
 mod rand;
 mod time;
 pub mod wire;

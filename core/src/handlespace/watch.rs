@@ -1,0 +1,180 @@
+//! What a registrar keeps per element to see whether it is still there, and the elements of an association.
+
+use super::list::{self, Linked, Links};
+use super::{Element, ElementRef, Handlespace};
+use crate::arena::{Arena, Idx, Table};
+use crate::{AssocId, Instant};
+
+/// How the registrar stands with an element.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(dead_code, reason = "the registrar's")]
+pub(crate) enum WatchState {
+    /// Nothing is outstanding.
+    #[default]
+    Idle,
+    /// A keep-alive was sent and is not answered yet.
+    KeepAliveSent,
+    /// A keep-alive was sent because somebody could not reach the element (RFC 5352, 3.5).
+    ProbeSent,
+    /// The element does not answer.
+    Lost,
+}
+
+/// The registrar's supervision of an element.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(dead_code, reason = "the registrar's")]
+pub(crate) struct Watch {
+    /// When the next keep-alive, or the answer to the last one, is due. The handlespace does not look at it.
+    pub(crate) due: Instant,
+    /// The association's slot and 1; 0 for none, so that a zeroed watch is an empty one.
+    assoc_slot: u32,
+    assoc_generation: u32,
+    /// Reports that the element cannot be reached, since it last (re-)registered (RFC 5352, 3.5).
+    pub(crate) bad_reports: u16,
+    pub(crate) state: WatchState,
+}
+
+impl Watch {
+    pub(crate) const EMPTY: Watch =
+        Watch { due: Instant::ZERO, assoc_slot: 0, assoc_generation: 0, bad_reports: 0, state: WatchState::Idle };
+
+    /// The association that the element is bound to.
+    pub(crate) fn assoc(&self) -> Option<AssocId> {
+        let slot = self.assoc_slot.checked_sub(1)?;
+        Some(AssocId { slot, generation: self.assoc_generation })
+    }
+
+    /// An association with the slot `u32::MAX`, which no adapter has, is none.
+    fn set_assoc(&mut self, assoc: Option<AssocId>) {
+        self.assoc_slot = assoc.map_or(0, |assoc| assoc.slot.wrapping_add(1));
+        self.assoc_generation = assoc.map_or(0, |assoc| assoc.generation);
+    }
+}
+
+/// The list of elements on associations with the same remainder of their slots.
+pub(super) struct OnAssoc;
+
+impl Linked<OnAssoc> for Element {
+    fn links(&self) -> Links {
+        self.on_assoc
+    }
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.on_assoc
+    }
+}
+
+/// The heads of the elements' lists by association: the one at the slot's remainder by their number. Slots are dense,
+/// so lists are shared only where there are more associations than room for elements, and none can be too many.
+#[derive(Debug)]
+pub(super) struct Bindings<'s>(Table<'s, Idx>);
+
+impl<'s> Bindings<'s> {
+    pub(super) fn lent(heads: &'s mut [Idx]) -> Self {
+        heads.fill(Idx::NIL);
+        Bindings(Table::Lent(heads))
+    }
+
+    #[cfg(feature = "alloc")]
+    pub(super) fn growable() -> Self {
+        Bindings(Table::Grown(alloc::vec::Vec::new()))
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(self.0.as_slice())
+    }
+
+    fn head_mut(&mut self, assoc: AssocId) -> Option<&mut Idx> {
+        let heads = self.0.as_mut_slice();
+        let at = (assoc.slot as usize).checked_rem(heads.len())?;
+        heads.get_mut(at)
+    }
+
+    fn head(&self, assoc: AssocId) -> Idx {
+        let heads = self.0.as_slice();
+        (assoc.slot as usize).checked_rem(heads.len()).and_then(|at| heads.get(at)).copied().unwrap_or_default()
+    }
+
+    fn insert(&mut self, elements: &mut Arena<'_, Element>, i: Idx) {
+        if let Some(head) = elements.at(i).watch.assoc().and_then(|assoc| self.head_mut(assoc)) {
+            list::append::<OnAssoc, _>(elements, head, i);
+        }
+    }
+
+    pub(super) fn remove(&mut self, elements: &mut Arena<'_, Element>, i: Idx) {
+        if let Some(head) = elements.at(i).watch.assoc().and_then(|assoc| self.head_mut(assoc)) {
+            list::unlink::<OnAssoc, _>(elements, head, i);
+        }
+        elements.at_mut(i).watch.set_assoc(None);
+    }
+
+    /// Doubles the number of heads when there are as many elements: O(1) per element on average.
+    pub(super) fn make_room(&mut self, elements: &mut Arena<'_, Element>) {
+        match &mut self.0 {
+            Table::Lent(_) => return,
+            #[cfg(feature = "alloc")]
+            Table::Grown(heads) => {
+                let count = heads.len();
+                if (elements.len() as usize) < count {
+                    return;
+                }
+                heads.clear();
+                heads.resize(count.saturating_mul(2).max(8), Idx::NIL);
+            }
+        }
+        let mut at = elements.after(Idx::NIL);
+        while let Some(i) = at {
+            elements.at_mut(i).on_assoc = Links::NONE;
+            self.insert(elements, i);
+            at = elements.after(i);
+        }
+    }
+}
+
+#[allow(dead_code, reason = "the registrar's")]
+impl Handlespace<'_> {
+    /// The supervision of an element.
+    pub(crate) fn watch(&self, element: ElementRef) -> Option<&Watch> {
+        self.live(element).map(|i| &self.elements.at(i).watch)
+    }
+
+    pub(crate) fn watch_mut(&mut self, element: ElementRef) -> Option<&mut Watch> {
+        let i = self.live(element)?;
+        Some(&mut self.elements.at_mut(i).watch)
+    }
+
+    /// Notes which association an element is reached by; it leaves the one that it was on.
+    pub(crate) fn bind(&mut self, element: ElementRef, assoc: AssocId) {
+        if let Some(i) = self.live(element) {
+            self.bindings.remove(&mut self.elements, i);
+            self.elements.at_mut(i).watch.set_assoc(Some(assoc));
+            self.bindings.insert(&mut self.elements, i);
+        }
+    }
+
+    /// Notes that an element is on no association any more.
+    pub(crate) fn unbind(&mut self, element: ElementRef) {
+        if let Some(i) = self.live(element) {
+            self.bindings.remove(&mut self.elements, i);
+        }
+    }
+
+    /// The next element on an association after `after`, the first for `None`. `None` also where `after` is not on it
+    /// any more: to unbind all, ask for the first again and again.
+    pub(crate) fn next_bound(&self, assoc: AssocId, after: Option<ElementRef>) -> Option<ElementRef> {
+        let head = self.bindings.head(assoc);
+        let mut i = match after {
+            None => head,
+            Some(element) => {
+                let i = self.live(element).filter(|i| self.elements.at(*i).watch.assoc() == Some(assoc))?;
+                list::after::<OnAssoc, _>(&self.elements, head, i)
+            }
+        };
+        while i.is_some() {
+            if self.elements.at(i).watch.assoc() == Some(assoc) {
+                return Some(self.element_ref(i));
+            }
+            i = list::after::<OnAssoc, _>(&self.elements, head, i);
+        }
+        None
+    }
+}
