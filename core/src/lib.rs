@@ -23,16 +23,30 @@ extern crate std;
 mod fmt;
 
 mod arena;
+mod blobs;
+mod config;
+mod element;
 mod error;
+mod events;
 pub mod handlespace;
+mod hunt;
 mod ids;
 mod machine;
 mod policy;
 mod rand;
+mod report;
+mod scratch;
 mod time;
+mod user;
 pub mod wire;
 
+#[cfg(feature = "alloc")]
+pub use config::EndpointLimits;
+pub use config::{EndpointConfig, Links};
+pub use element::{ElementEvent, ElementInfo, ElementKey, ElementStorage, PoolElement, RegisterError};
 pub use error::RecvError;
+pub use hunt::{Home, ServerSlot};
 pub use ids::{AssocId, DialId, PeId, Ppid, ServerId};
 pub use machine::{Destination, Input, Link, Machine, Output, Transmit};
 pub use time::Instant;
+pub use user::{PoolUser, Resolution, ResolveError, SelectError, Unresolved, UserEvent, UserStorage};

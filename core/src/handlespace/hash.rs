@@ -15,14 +15,14 @@ pub(crate) struct Keys {
 #[inline]
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
-    #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+    #[allow(clippy::cast_possible_truncation, reason = "the lower half")]
     let low = product as u64;
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half is below 2^64")]
+    #[allow(clippy::cast_possible_truncation, reason = "the upper half is below 2^64")]
     let high = (product >> 64) as u64;
     low ^ high
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the upper 32 bits of 64")]
+#[allow(clippy::cast_possible_truncation, reason = "the upper 32 bits of 64")]
 const fn upper(hash: u64) -> u32 {
     (hash >> 32) as u32
 }
@@ -74,7 +74,7 @@ impl<'s> Buckets<'s> {
 
     /// Scales the hash to the number of chains, which so need not be a power of two.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "below the number of chains")]
+    #[allow(clippy::cast_possible_truncation, reason = "below the number of chains")]
     fn position(&self, hash: u32) -> usize {
         ((u64::from(hash) * self.0.as_slice().len() as u64) >> 32) as usize
     }

@@ -29,7 +29,6 @@
 //! assert_eq!(handlespace.element(first).unwrap().id, PeId(2));
 //! ```
 
-mod blobs;
 mod element;
 mod hash;
 pub(crate) mod list;
@@ -45,7 +44,6 @@ mod timers;
 mod walk;
 mod watch;
 
-use blobs::Blobs;
 pub(crate) use element::Element;
 pub use element::ElementView;
 use hash::{Buckets, Keys};
@@ -66,6 +64,7 @@ use watch::Bindings;
 pub(crate) use watch::{Watch, WatchState};
 
 use crate::arena::{Arena, Table};
+use crate::blobs::Blobs;
 use crate::policy::Ranking;
 use crate::rand::Rng;
 
@@ -73,6 +72,8 @@ use crate::rand::Rng;
 #[derive(Debug)]
 pub struct Handlespace<'s> {
     pools: Arena<'s, Pool>,
+    /// The longest handle, in bytes.
+    handle_limit: usize,
     handles: Blobs<'s>,
     pool_index: Buckets<'s>,
     elements: Arena<'s, Element>,
@@ -116,6 +117,7 @@ impl<'s> Handlespace<'s> {
         let mut rng = Rng::new(seed);
         Handlespace {
             pools: Arena::lent(&mut storage.pools),
+            handle_limit: HANDLE,
             handles: Blobs::lent(&mut storage.handles),
             pool_index: Buckets::lent(&mut storage.pool_heads),
             elements: Arena::lent(&mut storage.elements),
@@ -136,15 +138,14 @@ impl<'s> Handlespace<'s> {
     /// [`Handlespace::new`]. No selection allocates.
     #[cfg(feature = "alloc")]
     pub fn growable(limits: Limits, seed: u64) -> Self {
-        /// Three parameters, each with a length of 16 bits.
-        const DATA_LEN: usize = 3 * 65_536;
         let mut rng = Rng::new(seed);
         Handlespace {
             pools: Arena::growable(limits.pools),
-            handles: Blobs::growable(limits.handle_len),
+            handle_limit: limits.handle_len,
+            handles: Blobs::growable(),
             pool_index: Buckets::growable(),
             elements: Arena::growable(limits.elements),
-            data: Blobs::growable(DATA_LEN),
+            data: Blobs::growable(),
             element_index: Buckets::growable(),
             owners: Arena::growable(limits.owners),
             owner_index: Buckets::growable(),
@@ -152,7 +153,7 @@ impl<'s> Handlespace<'s> {
             ranking: Ranking::new(Arena::growable(limits.elements), rng),
             timers: Timers::growable(),
             bindings: Bindings::growable(),
-            selection: Table::Grown(alloc::vec![ElementRef::NONE; limits.selection]),
+            selection: Table::Grown(alloc::vec![ElementRef::default(); limits.selection]),
             generation: 0,
         }
     }

@@ -16,9 +16,6 @@ macro_rules! reference {
         }
 
         impl $name {
-            /// Nothing.
-            pub(crate) const NONE: $name = $name { slot: Idx::NIL, generation: 0 };
-
             pub(crate) const fn new(slot: Idx, generation: u32) -> Self {
                 $name { slot, generation }
             }

@@ -8,7 +8,7 @@ use super::pool::Pool;
 use super::{ElementRef, Handlespace, InPool, PoolRef};
 use crate::arena::Idx;
 use crate::policy::Values;
-use crate::wire::{EmitError, Lifetime, Policy, PoolElementParam, PoolHandle, Transport, padded_len};
+use crate::wire::{Lifetime, Policy, PoolElementParam, PoolHandle, Transport, padded_len};
 use crate::{Instant, PeId, ServerId};
 
 /// What is registered.
@@ -113,26 +113,13 @@ pub struct Removed {
     pub(crate) subscribers: Idx,
 }
 
-/// The length that an item has when it is written.
-fn measure(emitted: Result<&[u8], EmitError>) -> Result<u16, RegisterError> {
-    let len = match emitted {
-        Ok(bytes) => bytes.len(),
-        Err(EmitError::BufferTooSmall { needed }) => needed,
-        Err(_) => return Err(RegisterError::DataTooLong),
-    };
-    u16::try_from(len).map_err(|_| RegisterError::DataTooLong)
-}
-
 impl Layout {
-    fn of(registration: &Registration<'_>) -> Result<Self, RegisterError> {
-        let nothing = &mut [];
-        Ok(Layout {
-            user: measure(registration.user_transport.emit(nothing))?,
-            policy: measure(registration.policy.emit(nothing))?,
-            asap: match &registration.asap_transport {
-                Some(transport) => measure(transport.emit(nothing))?,
-                None => 0,
-            },
+    fn of(registration: &Registration<'_>) -> Option<Self> {
+        let asap = registration.asap_transport.as_ref().map_or(0, Transport::encoded_len);
+        Some(Layout {
+            user: u16::try_from(registration.user_transport.encoded_len()).ok()?,
+            policy: u16::try_from(registration.policy.encoded_len()).ok()?,
+            asap: u16::try_from(asap).ok()?,
         })
     }
 }
@@ -203,7 +190,7 @@ impl Handlespace<'_> {
             if slot.transport_use != registration.user_transport.transport_use().number() {
                 return Err(RegisterError::InconsistentControlChannel);
             }
-        } else if handle.len() > self.handles.limit() {
+        } else if handle.len() > self.handle_limit {
             return Err(RegisterError::HandleTooLong);
         } else if self.pools.is_full() {
             return Err(RegisterError::PoolsFull);
@@ -214,11 +201,9 @@ impl Handlespace<'_> {
         if !self.can_own(registration.home, element) {
             return Err(RegisterError::OwnersFull);
         }
-        let layout = Layout::of(registration)?;
-        if padded_len(layout.end()) > self.data.limit() {
-            return Err(RegisterError::DataTooLong);
-        }
-        Ok(layout)
+        Layout::of(registration)
+            .filter(|layout| self.data.fits(padded_len(layout.end())))
+            .ok_or(RegisterError::DataTooLong)
     }
 
     fn add_pool(&mut self, handle: &[u8], hash: u32, registration: &Registration<'_>) -> Result<Idx, RegisterError> {
@@ -234,7 +219,7 @@ impl Handlespace<'_> {
         slot.transport_type = registration.user_transport.kind().parameter_type();
         slot.transport_use = registration.user_transport.transport_use().number();
         self.pool_index.insert(&mut self.pools, hash, i);
-        self.handles.room(i, handle.len()).copy_from_slice(handle);
+        self.handles.set(i, handle);
         Ok(i)
     }
 
@@ -259,7 +244,7 @@ impl Handlespace<'_> {
 
     /// Writes an element's parameters into its room, with padding.
     fn write(&mut self, i: Idx, layout: Layout, registration: &Registration<'_>) {
-        let room = self.data.room(i, padded_len(layout.end()));
+        let Some(room) = self.data.make(i, padded_len(layout.end())) else { return };
         room.fill(0);
         // There is room for what was measured: the results of writing say nothing new.
         let _ = registration.user_transport.emit(room);

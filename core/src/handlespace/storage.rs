@@ -53,7 +53,7 @@ impl<const POOLS: usize, const ELEMENTS: usize, const OWNERS: usize, const HANDL
             nodes: [Node::EMPTY; ELEMENTS],
             timers: [Timer::EMPTY; ELEMENTS],
             assoc_heads: [Idx::NIL; ELEMENTS],
-            selection: [ElementRef::NONE; ELEMENTS],
+            selection: [ElementRef::new(Idx::NIL, 0); ELEMENTS],
             owners: [Owner::EMPTY; OWNERS],
             owner_heads: [Idx::NIL; OWNERS],
         }

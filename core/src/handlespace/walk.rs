@@ -91,7 +91,7 @@ impl Handlespace<'_> {
     fn data(&self, element: ElementRef, range: impl FnOnce(&Element) -> (usize, usize)) -> &[u8] {
         let Some(i) = self.live(element) else { return &[] };
         let (start, end) = range(self.elements.at(i));
-        self.data.get(i).get(start..end).unwrap_or_default()
+        self.data.get(i, end).get(start..).unwrap_or_default()
     }
 
     /// The next pool after `after`, the first for `None`, in the order of their slots.
@@ -152,7 +152,7 @@ impl Handlespace<'_> {
 
     pub(super) fn handle_bytes(&self, pool: Idx) -> &[u8] {
         let len = usize::from(self.pools.at(pool).handle_len);
-        self.handles.get(pool).get(..len).unwrap_or_default()
+        self.handles.get(pool, len)
     }
 
     pub(super) fn pool_ref(&self, i: Idx) -> PoolRef {

@@ -2,12 +2,13 @@
 
 use super::{SelectionPolicy, Values, by_type};
 use crate::rand::Rng;
+use crate::wire::Policy;
 
 /// An element of the list that the registrar returned.
 #[derive(Clone, Copy, Debug)]
-#[allow(dead_code, reason = "the pool user's side")]
-pub(crate) struct Candidate {
-    pub(crate) values: Values,
+pub(crate) struct Candidate<'a> {
+    /// Its values; the type is the pool's.
+    pub(crate) policy: Policy<'a>,
     /// Whether it may be picked: not, if it has failed.
     pub(crate) usable: bool,
 }
@@ -16,10 +17,9 @@ pub(crate) struct Candidate {
 ///
 /// `candidates` are in the registrar's order. `cursor` is 0 for a fresh list, and kept between the picks of one list.
 /// `None` where no candidate is usable, or all that are have weight 0.
-#[allow(dead_code, reason = "the pool user's side")]
-pub(crate) fn choose(
+pub(crate) fn choose<'a>(
     policy_type: u32,
-    candidates: impl Iterator<Item = Candidate> + Clone,
+    candidates: impl Iterator<Item = Candidate<'a>> + Clone,
     cursor: &mut u32,
     rng: &mut Rng,
 ) -> Option<usize> {
@@ -27,7 +27,7 @@ pub(crate) fn choose(
 }
 
 /// The first usable candidate at or after the cursor, round and round; the cursor moves behind it.
-pub(super) fn in_order(candidates: impl Iterator<Item = Candidate> + Clone, cursor: &mut u32) -> Option<usize> {
+pub(super) fn in_order<'a>(candidates: impl Iterator<Item = Candidate<'a>> + Clone, cursor: &mut u32) -> Option<usize> {
     let usable = || candidates.clone().enumerate().filter(|(_, c)| c.usable).map(|(at, _)| at);
     let from = usize::try_from(*cursor).unwrap_or(0);
     let at = usable().find(|at| *at >= from).or_else(|| usable().next())?;
@@ -36,12 +36,12 @@ pub(super) fn in_order(candidates: impl Iterator<Item = Candidate> + Clone, curs
 }
 
 /// A usable candidate at random, with a probability in proportion to its weight.
-pub(super) fn by_weight(
-    candidates: impl Iterator<Item = Candidate> + Clone,
+pub(super) fn by_weight<'a>(
+    candidates: impl Iterator<Item = Candidate<'a>> + Clone,
     rng: &mut Rng,
     weight: impl Fn(&Values) -> u32,
 ) -> Option<usize> {
-    let weight = |c: &Candidate| if c.usable { u64::from(weight(&c.values)) } else { 0 };
+    let weight = |c: &Candidate<'a>| if c.usable { u64::from(weight(&Values::from(&c.policy))) } else { 0 };
     let total = candidates.clone().map(|c| weight(&c)).fold(0, u64::saturating_add);
     if total == 0 {
         return None;

@@ -44,7 +44,6 @@ mod turns;
 mod weighted_random;
 mod weighted_round_robin;
 
-#[allow(unused_imports, reason = "the pool user's side")]
 pub(crate) use choose::{Candidate, choose};
 pub(crate) use member::{InRing, Member, Order, Ranked, Values};
 pub(crate) use ranking::Ranking;
@@ -81,7 +80,7 @@ trait SelectionPolicy {
     fn standing(values: &Values, returned: u32) -> Standing;
 
     /// The pool user's pick: the position of a usable candidate.
-    fn choose(candidates: impl Iterator<Item = Candidate> + Clone, cursor: &mut u32, _rng: &mut Rng) -> Option<usize> {
+    fn choose<'a>(candidates: impl Iterator<Item = Candidate<'a>> + Clone, cursor: &mut u32, _rng: &mut Rng) -> Option<usize> {
         choose::in_order(candidates, cursor)
     }
 }

@@ -11,9 +11,10 @@ impl SelectionPolicy for Priority {
     }
 
     /// The highest priority, in turn where several have it.
-    fn choose(candidates: impl Iterator<Item = Candidate> + Clone, cursor: &mut u32, _: &mut Rng) -> Option<usize> {
-        let highest = candidates.clone().filter(|c| c.usable).map(|c| c.values.value).max()?;
-        let at_top = |c: Candidate| Candidate { usable: c.usable && c.values.value == highest, ..c };
+    fn choose<'a>(candidates: impl Iterator<Item = Candidate<'a>> + Clone, cursor: &mut u32, _: &mut Rng) -> Option<usize> {
+        let priority = |c: &Candidate<'a>| Values::from(&c.policy).value;
+        let highest = candidates.clone().filter(|c| c.usable).map(|c| priority(&c)).max()?;
+        let at_top = |c: Candidate<'a>| Candidate { usable: c.usable && priority(&c) == highest, ..c };
         choose::in_order(candidates.map(at_top), cursor)
     }
 }

@@ -10,7 +10,7 @@ impl SelectionPolicy for Random {
         Standing::Share(1)
     }
 
-    fn choose(candidates: impl Iterator<Item = Candidate> + Clone, _: &mut u32, rng: &mut Rng) -> Option<usize> {
+    fn choose<'a>(candidates: impl Iterator<Item = Candidate<'a>> + Clone, _: &mut u32, rng: &mut Rng) -> Option<usize> {
         choose::by_weight(candidates, rng, |_| 1)
     }
 }

@@ -14,7 +14,7 @@ impl SelectionPolicy for RandomizedLeastUsed {
         Standing::Share(unload(values))
     }
 
-    fn choose(candidates: impl Iterator<Item = Candidate> + Clone, _: &mut u32, rng: &mut Rng) -> Option<usize> {
+    fn choose<'a>(candidates: impl Iterator<Item = Candidate<'a>> + Clone, _: &mut u32, rng: &mut Rng) -> Option<usize> {
         choose::by_weight(candidates, rng, unload)
     }
 }

@@ -25,7 +25,7 @@ const ROUND: u64 = 1 << 56;
 fn stride(weight: u32, carried: u32) -> (u64, u32) {
     let weight = u64::from(weight.max(1));
     let span = ROUND + u64::from(carried);
-    #[expect(clippy::cast_possible_truncation, reason = "a remainder by a 32-bit number")]
+    #[allow(clippy::cast_possible_truncation, reason = "a remainder by a 32-bit number")]
     let rest = (span % weight) as u32;
     (span / weight, rest)
 }
@@ -103,7 +103,7 @@ pub(super) fn remove<T: Ranked>(
     let ahead = i128::from(start.wrapping_sub(order.now).cast_signed());
     let sum = i128::from(order.rest) - ahead * i128::from(weight);
     let others = i128::from(order.weight);
-    #[expect(clippy::cast_possible_truncation, reason = "below the sum of the weights; and an average of starts")]
+    #[allow(clippy::cast_possible_truncation, reason = "below the sum of the weights; and an average of starts")]
     let (moved, rest) = (sum.div_euclid(others) as i64, sum.rem_euclid(others) as u64);
     order.now = order.now.wrapping_add_signed(moved);
     order.rest = rest;

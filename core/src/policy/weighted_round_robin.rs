@@ -11,7 +11,8 @@ impl SelectionPolicy for WeightedRoundRobin {
     }
 
     /// As Round Robin. A weight of 0 is no service, should a registrar return such an element.
-    fn choose(candidates: impl Iterator<Item = Candidate> + Clone, cursor: &mut u32, _: &mut Rng) -> Option<usize> {
-        choose::in_order(candidates.map(|c| Candidate { usable: c.usable && c.values.value > 0, ..c }), cursor)
+    fn choose<'a>(candidates: impl Iterator<Item = Candidate<'a>> + Clone, cursor: &mut u32, _: &mut Rng) -> Option<usize> {
+        let in_service = |c: Candidate<'a>| Candidate { usable: c.usable && Values::from(&c.policy).value > 0, ..c };
+        choose::in_order(candidates.map(in_service), cursor)
     }
 }

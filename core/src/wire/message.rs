@@ -1,7 +1,7 @@
 //! What all messages have in common (RFC 5354, 4).
 
 use super::error::{ParseError, ParseErrorKind};
-use super::primitives::{be_u8, be_u16, or_invalid, take};
+use super::primitives::{be_u8, be_u16, or_invalid, padding, take};
 use super::reader::Reports;
 
 /// The largest number that a Message Length field can state, in bytes.
@@ -50,7 +50,7 @@ impl<'a> RawMessage<'a> {
         let (_, length) = or_invalid(be_u16(rest), truncated, bytes)?;
         let (rest, whole) = or_invalid(take(bytes, usize::from(length)), truncated, bytes)?;
         let (value, _) = or_invalid(take(whole, 4), truncated, bytes)?;
-        if rest.len() > 3 {
+        if !padding(rest, whole.len()).is_empty() {
             return Err(ParseError::new(ParseErrorKind::TrailingBytes, whole));
         }
         Ok(RawMessage { ty, flags, value, whole })

@@ -39,8 +39,9 @@ pub use error::{EmitError, ParseError, ParseErrorKind};
 pub use list::List;
 pub use message::{MAX_MESSAGE_LEN, Parsed, padded_len};
 pub use param::{
-    Addresses, Causes, Lifetime, OperationError, Policy, PoolElementParam, PoolHandle, ServerInformation, Transport,
+    Addresses, Lifetime, OperationError, Policy, PoolElementParam, PoolHandle, ServerInformation, Transport,
     TransportKind, TransportUse,
 };
+pub(crate) use reader::items;
 pub use reader::{MAX_REPORTS, Reports};
 pub use stream::{Deframer, FrameError};

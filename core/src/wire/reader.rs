@@ -86,11 +86,12 @@ impl<'a, 'r> Params<'a, 'r> {
         self.reports
     }
 
-    /// The next parameter of a known type and the bytes after it, which are not consumed yet.
-    fn peek(&mut self) -> Result<Option<(Tlv<'a>, &'a [u8])>, ParseError<'a>> {
+    /// The next parameter of a known type, or of one that `wanted` accepts, and the bytes after it, which are not
+    /// consumed yet.
+    fn peek(&mut self, wanted: impl Fn(u16) -> bool) -> Result<Option<(Tlv<'a>, &'a [u8])>, ParseError<'a>> {
         while !self.rest.is_empty() {
             let (after, item) = or_invalid(tlv(self.rest), ParseErrorKind::ParameterLength, self.rest)?;
-            if is_known(item.ty) {
+            if is_known(item.ty) || wanted(item.ty) {
                 return Ok(Some((item, after)));
             }
             let UnknownAction { skip, report } = UnknownAction::of(item.ty);
@@ -108,15 +109,15 @@ impl<'a, 'r> Params<'a, 'r> {
 
     /// The next parameter of a known type.
     pub(crate) fn next(&mut self) -> Result<Option<Tlv<'a>>, ParseError<'a>> {
-        Ok(self.peek()?.map(|(item, after)| {
+        Ok(self.peek(|_| false)?.map(|(item, after)| {
             self.rest = after;
             item
         }))
     }
 
     /// The next parameter, if it is one of those that `wanted` accepts.
-    pub(crate) fn next_if(&mut self, wanted: impl FnOnce(u16) -> bool) -> Result<Option<Tlv<'a>>, ParseError<'a>> {
-        match self.peek()? {
+    pub(crate) fn next_if(&mut self, wanted: impl Fn(u16) -> bool) -> Result<Option<Tlv<'a>>, ParseError<'a>> {
+        match self.peek(&wanted)? {
             Some((item, after)) if wanted(item.ty) => {
                 self.rest = after;
                 Ok(Some(item))
@@ -132,7 +133,7 @@ impl<'a, 'r> Params<'a, 'r> {
 
     /// The next parameter, which must be of type `ty`.
     pub(crate) fn required(&mut self, ty: u16) -> Result<Tlv<'a>, ParseError<'a>> {
-        match self.peek()? {
+        match self.peek(|_| false)? {
             Some((item, after)) if item.ty == ty => {
                 self.rest = after;
                 Ok(item)
@@ -144,11 +145,20 @@ impl<'a, 'r> Params<'a, 'r> {
 
     /// Ends the reading: only unknown parameters that may be skipped can be left.
     pub(crate) fn finish(&mut self) -> Result<(), ParseError<'a>> {
-        match self.peek()? {
+        match self.peek(|_| false)? {
             None => Ok(()),
             Some((item, _)) => Err(ParseError::new(ParseErrorKind::Misplaced(item.ty), item.whole)),
         }
     }
+}
+
+/// The items of well-formed bytes, each without its padding.
+pub(crate) fn items(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    core::iter::from_fn(move || {
+        let (after, item) = tlv(bytes).ok()?;
+        bytes = after;
+        Some(item.whole)
+    })
 }
 
 /// Iterates over the known parameters of bytes that [`Params`] has gone over without an error before.

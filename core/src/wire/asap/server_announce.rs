@@ -5,7 +5,7 @@ use crate::ServerId;
 use crate::wire::error::{ParseError, ParseErrorKind};
 use crate::wire::list::List;
 use crate::wire::message::RawMessage;
-use crate::wire::param::{SCTP_TRANSPORT, TCP_TRANSPORT, Transport};
+use crate::wire::param::{Transport, is_control_transport};
 use crate::wire::primitives::{be_u32, or_invalid};
 use crate::wire::reader::Params;
 use crate::wire::writer::Writer;
@@ -35,7 +35,7 @@ impl<'a> Body<'a> for ServerAnnounce<'a> {
     fn parse(raw: &RawMessage<'a>, params: &mut Params<'a, '_>) -> Result<Self, ParseError<'a>> {
         let (rest, server) = or_invalid(be_u32(params.rest()), ParseErrorKind::Truncated, raw.whole)?;
         params.skip_to(rest);
-        while let Some(transport) = params.next_if(|ty| matches!(ty, SCTP_TRANSPORT | TCP_TRANSPORT))? {
+        while let Some(transport) = params.next_if(is_control_transport)? {
             Transport::from_tlv(transport, params.reports())?;
         }
         Ok(ServerAnnounce { server: ServerId(server), transports: List::checked(rest) })

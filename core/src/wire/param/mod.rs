@@ -16,13 +16,14 @@ use core::fmt;
 
 pub use address::Addresses;
 pub(crate) use cookie::{cookie, emit_cookie};
-pub use operation_error::{Causes, OperationError};
+pub use operation_error::OperationError;
 pub(crate) use pe_checksum::{emit_pe_checksum, pe_checksum};
 pub(crate) use pe_identifier::{emit_pe_identifier, pe_identifier};
 pub use policy::Policy;
 pub use pool_element::{Lifetime, PoolElementParam};
 pub use pool_handle::PoolHandle;
 pub use server_information::ServerInformation;
+pub(crate) use transport::is_control_transport;
 pub use transport::{Transport, TransportKind, TransportUse};
 pub(crate) use wanted_items::{emit_wanted_items, wanted_items};
 
@@ -61,9 +62,9 @@ pub const OPAQUE_TRANSPORT: u16 = 0x10;
 /// How many items a handle resolution asks for: not of the RFCs, but what rsplib sends and Wireshark knows.
 pub const WANTED_ITEMS: u16 = 0x803f;
 
-/// Whether a parameter type is one of ours; others follow the rules of their upper bits.
+/// Whether a parameter type is one of RFC 5354; others follow the rules of their upper bits.
 pub(crate) const fn is_known(ty: u16) -> bool {
-    matches!(ty, IPV4_ADDRESS..=OPAQUE_TRANSPORT | WANTED_ITEMS)
+    matches!(ty, IPV4_ADDRESS..=OPAQUE_TRANSPORT)
 }
 
 /// A parameter type by its name in RFC 5354, or by its number.
@@ -88,13 +89,7 @@ impl fmt::Display for ParameterName {
             PE_IDENTIFIER => "PE Identifier",
             PE_CHECKSUM => "PE Checksum",
             OPAQUE_TRANSPORT => "Opaque Transport",
-            WANTED_ITEMS => "Wanted Items",
             other => return write!(f, "parameter {other:#06x}"),
         })
     }
-}
-
-/// The name of a parameter type in RFC 5354; `None` for a type that is not known.
-pub fn parameter_name(ty: u16) -> Option<impl fmt::Display> {
-    is_known(ty).then_some(ParameterName(ty))
 }

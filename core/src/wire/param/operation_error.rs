@@ -21,20 +21,14 @@ use crate::wire::writer::Writer;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OperationError<'a>(Causes<'a>);
 
-/// Error causes that are either still bytes or the caller's values.
+/// Error causes that are either still bytes, which were gone over without an error, or the caller's values.
 ///
 /// They have their own numbers, so they are no [`List`](crate::wire::List) of parameters.
 #[derive(Clone, Copy)]
-pub enum Causes<'a> {
-    /// From a message.
-    Wire(WireCauses<'a>),
-    /// To be emitted.
+enum Causes<'a> {
+    Wire(&'a [u8]),
     Items(&'a [Cause<'a>]),
 }
-
-/// Bytes that were gone over without an error.
-#[derive(Clone, Copy)]
-pub struct WireCauses<'a>(&'a [u8]);
 
 impl<'a> OperationError<'a> {
     /// An error with these causes; there should be at least one.
@@ -45,7 +39,7 @@ impl<'a> OperationError<'a> {
     /// The causes.
     pub fn causes(&self) -> impl Iterator<Item = Cause<'a>> + use<'a> {
         let (bytes, items): (&'a [u8], &'a [Cause<'a>]) = match self.0 {
-            Causes::Wire(WireCauses(bytes)) => (bytes, &[]),
+            Causes::Wire(bytes) => (bytes, &[]),
             Causes::Items(items) => (&[], items),
         };
         Each(bytes).chain(items.iter().copied())
@@ -64,7 +58,7 @@ impl<'a> OperationError<'a> {
         while !rest.is_empty() {
             rest = or_invalid(tlv(rest), ParseErrorKind::InvalidValue, item.whole)?.0;
         }
-        Ok(OperationError(Causes::Wire(WireCauses(item.value))))
+        Ok(OperationError(Causes::Wire(item.value)))
     }
 
     pub(crate) fn emit_into(&self, w: &mut Writer<'_>) {

@@ -107,6 +107,22 @@ impl<'a> Policy<'a> {
         }
     }
 
+    /// The same, where a policy that is not of the RFC loses its data.
+    pub(crate) const fn without_data(&self) -> Policy<'static> {
+        match *self {
+            Policy::RoundRobin => Policy::RoundRobin,
+            Policy::WeightedRoundRobin { weight } => Policy::WeightedRoundRobin { weight },
+            Policy::Random => Policy::Random,
+            Policy::WeightedRandom { weight } => Policy::WeightedRandom { weight },
+            Policy::Priority { priority } => Policy::Priority { priority },
+            Policy::LeastUsed { load } => Policy::LeastUsed { load },
+            Policy::LeastUsedDegradation { load, degradation } => Policy::LeastUsedDegradation { load, degradation },
+            Policy::PriorityLeastUsed { load, degradation } => Policy::PriorityLeastUsed { load, degradation },
+            Policy::RandomizedLeastUsed { load } => Policy::RandomizedLeastUsed { load },
+            Policy::Other { policy_type, .. } => Policy::Other { policy_type, data: &[] },
+        }
+    }
+
     /// Whether the policy uses load that the elements report (the A bit of the type).
     pub const fn is_adaptive(&self) -> bool {
         self.policy_type() & 0x4000_0000 != 0
@@ -135,6 +151,13 @@ impl<'a> Policy<'a> {
         let mut w = Writer::new(buf);
         self.emit_into(&mut w);
         w.finish()
+    }
+
+    /// How many bytes `emit` writes.
+    pub fn encoded_len(&self) -> usize {
+        let mut w = Writer::new(&mut []);
+        self.emit_into(&mut w);
+        w.len()
     }
 
     pub(crate) fn from_tlv(item: &Tlv<'a>) -> Result<Self, ParseError<'a>> {

@@ -22,12 +22,12 @@ use core::fmt;
 use core::time::Duration;
 
 use super::policy::Policy;
-use super::transport::{Transport, TransportKind};
+use super::transport::{Transport, TransportKind, is_control_transport};
 use super::{POLICY, POOL_ELEMENT, SCTP_TRANSPORT};
-use crate::wire::error::{ParseError, ParseErrorKind};
+use crate::wire::error::{EmitError, ParseError, ParseErrorKind};
 use crate::wire::list::Item;
 use crate::wire::primitives::{be_u32, or_invalid};
-use crate::wire::reader::{Params, Reports, Tlv};
+use crate::wire::reader::{Params, Reports, Tlv, tlv};
 use crate::wire::writer::Writer;
 use crate::{PeId, ServerId};
 
@@ -93,26 +93,58 @@ pub struct PoolElementParam<'a> {
     pub user_transport: Transport<'a>,
     /// Its part in the pool's policy.
     pub policy: Policy<'a>,
-    /// Where registrars find it. Messages between registrars carry it; others do not.
+    /// Where registrars find it: SCTP by the RFC; TCP for elements without SCTP. Messages between registrars carry it;
+    /// others do not.
     pub asap_transport: Option<Transport<'a>>,
 }
 
 impl<'a> PoolElementParam<'a> {
+    /// Reads a pool element parameter with its header, and nothing after it but padding.
+    ///
+    /// # Errors
+    /// Those of a parameter that is malformed or no pool element.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError<'a>> {
+        let (rest, item) = or_invalid(tlv(bytes), ParseErrorKind::ParameterLength, bytes)?;
+        if item.ty != POOL_ELEMENT {
+            return Err(ParseError::new(ParseErrorKind::Misplaced(item.ty), item.whole));
+        }
+        if !rest.is_empty() {
+            return Err(ParseError::new(ParseErrorKind::TrailingBytes, bytes));
+        }
+        Self::from_tlv(item, &mut Reports::new())
+    }
+
+    /// Writes the parameter with its header, without padding, and returns what it wrote.
+    ///
+    /// # Errors
+    /// The buffer is too small, or the parameter too long for its length field.
+    pub fn emit<'b>(&self, buf: &'b mut [u8]) -> Result<&'b [u8], EmitError> {
+        let mut w = Writer::new(buf);
+        self.emit_item(&mut w);
+        w.finish()
+    }
+
+    /// How many bytes [`PoolElementParam::emit`] writes.
+    pub fn encoded_len(&self) -> usize {
+        let mut w = Writer::new(&mut []);
+        self.emit_item(&mut w);
+        w.len()
+    }
+
     pub(crate) fn from_tlv(item: Tlv<'a>, reports: &mut Reports<'a>) -> Result<Self, ParseError<'a>> {
         let invalid = ParseErrorKind::InvalidValue;
         let (rest, id) = or_invalid(be_u32(item.value), invalid, item.whole)?;
         let (rest, home) = or_invalid(be_u32(rest), invalid, item.whole)?;
         let (rest, life) = or_invalid(be_u32(rest), invalid, item.whole)?;
-        let is_transport = |ty| TransportKind::from_parameter_type(ty).is_some();
 
         let mut params = Params::new(rest, reports);
-        let Some(transport) = params.next_if(is_transport)? else {
+        let Some(transport) = params.next_if(|ty| TransportKind::from_parameter_type(ty).is_some())? else {
             return Err(ParseError::new(ParseErrorKind::Missing(SCTP_TRANSPORT), item.whole));
         };
         let user_transport = Transport::from_tlv(transport, params.reports())?;
         // RFC 5354, 3.10: a PE has one and only one User Transport. A second one is found here, before the policy.
         let policy = Policy::from_tlv(&params.required(POLICY).map_err(|e| e.about(item.whole))?)?;
-        let asap_transport = match params.next_if(is_transport)? {
+        let asap_transport = match params.next_if(is_control_transport)? {
             Some(transport) => Some(Transport::from_tlv(transport, params.reports())?),
             None => None,
         };

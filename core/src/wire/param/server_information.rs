@@ -10,7 +10,7 @@
 //! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 //! ```
 
-use super::transport::{Transport, TransportKind};
+use super::transport::{Transport, is_control_transport};
 use super::{SCTP_TRANSPORT, SERVER_INFORMATION};
 use crate::ServerId;
 use crate::wire::error::{ParseError, ParseErrorKind};
@@ -32,7 +32,7 @@ impl<'a> ServerInformation<'a> {
     pub(crate) fn from_tlv(item: Tlv<'a>, reports: &mut Reports<'a>) -> Result<Self, ParseError<'a>> {
         let (rest, id) = or_invalid(be_u32(item.value), ParseErrorKind::InvalidValue, item.whole)?;
         let mut params = Params::new(rest, reports);
-        let Some(transport) = params.next_if(|ty| TransportKind::from_parameter_type(ty).is_some())? else {
+        let Some(transport) = params.next_if(is_control_transport)? else {
             return Err(ParseError::new(ParseErrorKind::Missing(SCTP_TRANSPORT), item.whole));
         };
         let transport = Transport::from_tlv(transport, params.reports())?;

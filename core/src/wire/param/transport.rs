@@ -81,6 +81,11 @@ impl fmt::Display for TransportKind {
     }
 }
 
+/// Whether ASAP and ENRP themselves run over a transport of this type: SCTP by the RFCs, and TCP where there is no SCTP.
+pub(crate) const fn is_control_transport(ty: u16) -> bool {
+    matches!(ty, SCTP_TRANSPORT | TCP_TRANSPORT)
+}
+
 /// What a pool element means an SCTP transport for (RFC 5354, 3.4). All other transports are "data only".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -208,6 +213,13 @@ impl<'a> Transport<'a> {
         let mut w = Writer::new(buf);
         self.emit_item(&mut w);
         w.finish()
+    }
+
+    /// How many bytes `emit` writes.
+    pub fn encoded_len(&self) -> usize {
+        let mut w = Writer::new(&mut []);
+        self.emit_item(&mut w);
+        w.len()
     }
 
     pub(crate) fn from_tlv(item: Tlv<'a>, reports: &mut Reports<'a>) -> Result<Self, ParseError<'a>> {

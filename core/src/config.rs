@@ -1,0 +1,135 @@
+//! Timers and thresholds of RFC 5352, 7, and what else a machine can be told.
+
+use core::time::Duration;
+
+use crate::wire::Lifetime;
+
+/// The timers and thresholds of a pool element or pool user (RFC 5352, 7), with the RFC's defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct EndpointConfig {
+    /// T1-ENRPrequest: how long to wait for the answer to a handle resolution. 15 s.
+    #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+    pub t1_enrp_request: Duration,
+    /// T2-registration: how long to wait for the answer to a registration. 30 s.
+    #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+    pub t2_registration: Duration,
+    /// T3-deregistration: how long to wait for the answer to a deregistration. 30 s.
+    #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+    pub t3_deregistration: Duration,
+    /// T4-reregistration: the longest time between registrations. 10 min; with a shorter lifetime, 20 s less than the
+    /// lifetime, or half of it where that is later.
+    #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+    pub t4_reregistration: Duration,
+    /// T5-Serverhunt: how long to wait for associations to registrars before others are tried. 10 s.
+    #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+    pub t5_server_hunt: Duration,
+    /// T7-ENRPoutdate: how long an announced registrar is remembered. 5 s.
+    #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+    pub t7_enrp_outdate: Duration,
+    /// RETRAN-MAX: what the doubling of T5 ends at. 60 s.
+    #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+    pub retran_max: Duration,
+    /// MAX-REG-ATTEMPT: how many registrations may go unanswered before it is reported. 2.
+    pub max_reg_attempt: u32,
+    /// MAX-REQUEST-RETRANSMIT: how often a handle resolution is sent again. 2.
+    pub max_request_retransmit: u32,
+    /// stale_cache_value: for how long a resolution is good. The RFC has no default; 30 s.
+    #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+    pub stale_cache_value: Duration,
+    /// Whether a stale entry is used while it is being renewed (RFC 5352, 3.3, C3), or the user waits. It waits.
+    pub serve_stale: bool,
+    /// How many elements to ask a registrar for, with the parameter 0x803f that rsplib's registrars know.
+    /// `None` leaves it out, as the RFC has it, and gets all of them, or three from rsplib.
+    pub wanted_items: Option<u32>,
+    /// Which announced registrars are taken up: SCTP transports, TCP transports.
+    pub links: Links,
+}
+
+/// Which links an endpoint can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Links {
+    /// SCTP.
+    pub sctp: bool,
+    /// TCP.
+    pub tcp: bool,
+}
+
+impl EndpointConfig {
+    /// The RFC's defaults, over TCP.
+    pub const fn new() -> Self {
+        EndpointConfig {
+            t1_enrp_request: Duration::from_secs(15),
+            t2_registration: Duration::from_secs(30),
+            t3_deregistration: Duration::from_secs(30),
+            t4_reregistration: Duration::from_secs(600),
+            t5_server_hunt: Duration::from_secs(10),
+            t7_enrp_outdate: Duration::from_secs(5),
+            retran_max: Duration::from_secs(60),
+            max_reg_attempt: 2,
+            max_request_retransmit: 2,
+            stale_cache_value: Duration::from_secs(30),
+            serve_stale: false,
+            wanted_items: None,
+            links: Links { sctp: false, tcp: true },
+        }
+    }
+
+    /// When to register again (RFC 5352, 7.1, T4-reregistration). The RFC's "20 seconds less than the Lifetime" is of
+    /// no use for lifetimes of 20 s and below; half the lifetime is what remains sensible there.
+    pub(crate) fn reregistration(&self, lifetime: Lifetime) -> Duration {
+        match lifetime.duration() {
+            None => self.t4_reregistration,
+            Some(life) => {
+                let margin = life.saturating_sub(Duration::from_secs(20));
+                self.t4_reregistration.min(margin.max(life / 2))
+            }
+        }
+    }
+}
+
+impl Default for EndpointConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How far the memory of an endpoint may grow.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndpointLimits {
+    /// Pool elements that this endpoint is.
+    pub elements: u32,
+    /// Addresses of registrars.
+    pub servers: u32,
+    /// Pools in the cache.
+    pub pools: u32,
+    /// Pool elements in the cache, of all pools together.
+    pub cached_elements: u32,
+}
+
+#[cfg(feature = "alloc")]
+impl Default for EndpointLimits {
+    fn default() -> Self {
+        EndpointLimits { elements: 1024, servers: 32, pools: 1024, cached_elements: 16_384 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t4_is_ten_minutes_or_twenty_seconds_less_than_the_lifetime() {
+        let config = EndpointConfig::new();
+        let t4 = |secs| config.reregistration(Lifetime::from_secs(secs)).as_secs();
+        assert_eq!(t4(86_400), 600);
+        assert_eq!(t4(300), 280);
+        assert_eq!(t4(60), 40);
+        assert_eq!(t4(30), 15);
+        assert_eq!(t4(10), 5);
+        assert_eq!(config.reregistration(Lifetime::INFINITE).as_secs(), 600);
+        assert_eq!(config.reregistration(Lifetime::from_secs(1)), Duration::from_millis(500));
+    }
+}

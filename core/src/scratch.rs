@@ -1,0 +1,70 @@
+//! The one place where a machine keeps bytes of a peer until its answer has been made: an item to be reported, or the
+//! pool handle that an answer repeats.
+
+use crate::arena::Table;
+
+/// A byte buffer, lent or growing. Since a machine is drained after each message, one is enough.
+#[derive(Debug)]
+pub(crate) struct Scratch<'s> {
+    table: Table<'s, u8>,
+    len: usize,
+}
+
+impl<'s> Scratch<'s> {
+    pub(crate) fn lent(bytes: &'s mut [u8]) -> Self {
+        Scratch { table: Table::Lent(bytes), len: 0 }
+    }
+
+    /// A buffer that grows to the longest message at most, and keeps its memory.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn growable() -> Self {
+        Scratch { table: Table::Grown(alloc::vec::Vec::new()), len: 0 }
+    }
+
+    /// Keeps `bytes`; says whether there is room for them.
+    pub(crate) fn set(&mut self, bytes: &[u8]) -> bool {
+        #[cfg(feature = "alloc")]
+        if let Table::Grown(buffer) = &mut self.table
+            && buffer.len() < bytes.len()
+        {
+            buffer.resize(bytes.len(), 0);
+        }
+        match self.table.as_mut_slice().get_mut(..bytes.len()) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                self.len = bytes.len();
+                true
+            }
+            None => {
+                self.len = 0;
+                false
+            }
+        }
+    }
+
+    /// Adds `bytes` at the next multiple of four; says whether there is room for them.
+    pub(crate) fn append_padded(&mut self, bytes: &[u8]) -> bool {
+        let start = crate::wire::padded_len(self.len);
+        let end = start.saturating_add(bytes.len());
+        #[cfg(feature = "alloc")]
+        if let Table::Grown(buffer) = &mut self.table
+            && buffer.len() < end
+        {
+            buffer.resize(end, 0);
+        }
+        let old = self.len;
+        let Some(place) = self.table.as_mut_slice().get_mut(old..end) else { return false };
+        let (pad, place) = place.split_at_mut_checked(start.saturating_sub(old)).unwrap_or((&mut [], &mut []));
+        pad.fill(0);
+        if place.len() != bytes.len() {
+            return false;
+        }
+        place.copy_from_slice(bytes);
+        self.len = end;
+        true
+    }
+
+    pub(crate) fn get(&self) -> &[u8] {
+        self.table.as_slice().get(..self.len).unwrap_or(&[])
+    }
+}

@@ -1,0 +1,402 @@
+//! Handle resolution (RFC 5352, 3.3 and 3.7.2), the cache in front of it, and reports of failed elements (3.5).
+//! Pool users and pool elements both have one.
+
+use core::time::Duration;
+
+use super::cache::{Answer, Cache, Request, Resolution};
+use super::event::{ResolveError, SelectError, Unresolved};
+use crate::arena::Idx;
+use crate::config::EndpointConfig;
+use crate::policy::{Candidate, choose};
+use crate::rand::Rng;
+use crate::wire::asap::{EndpointUnreachable, HandleResolution, HandleResolutionResponse};
+use crate::wire::{AsapMessage, EmitError, PoolElementParam, PoolHandle};
+use crate::{AssocId, Instant, PeId, RecvError};
+
+#[derive(Debug)]
+pub(crate) struct Resolver<'s> {
+    cache: Cache<'s>,
+    /// How many elements have a report to be sent.
+    reports: u32,
+    /// The earliest time at which something is to be done; may be too early.
+    due: Option<Instant>,
+    /// How long a request waits for a home registrar: as long as all its attempts would take.
+    patience: Duration,
+}
+
+/// What happened to a resolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Resolved(Resolution),
+    Unresolved(Resolution, Unresolved),
+    Updated(Resolution),
+}
+
+/// What the resolver wants done.
+pub(crate) enum Step {
+    /// This many bytes of the buffer are a message to the home registrar.
+    Send(usize),
+    Failed(EmitError),
+    Tell(Outcome),
+    /// T1-ENRPrequest expired: look for another registrar.
+    Hunt,
+    /// And so often that the request is given up and the home counts as failed.
+    GiveUp(Outcome),
+}
+
+impl<'s> Resolver<'s> {
+    pub(crate) fn new(cache: Cache<'s>, config: &EndpointConfig) -> Self {
+        let patience = config.t1_enrp_request.saturating_mul(config.max_request_retransmit.saturating_add(1));
+        Resolver { cache, reports: 0, due: None, patience }
+    }
+
+    pub(crate) fn cache(&self) -> &Cache<'s> {
+        &self.cache
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+
+    fn wake_at(&mut self, at: Instant) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// Asks for a pool, unless a good answer is in the cache (C1, C4). `true`: it can be used at once.
+    pub(crate) fn resolve(
+        &mut self,
+        now: Instant,
+        config: &EndpointConfig,
+        handle: &[u8],
+        subscribe: bool,
+    ) -> Result<(Resolution, bool), ResolveError> {
+        let handle = PoolHandle::new(handle).ok_or(ResolveError::BadHandle)?;
+        let pool = match self.cache.find(handle.as_bytes()) {
+            Some(pool) => pool,
+            None => self.cache.insert(now, handle).ok_or(if self.cache.pools.is_full() {
+                ResolveError::Full
+            } else {
+                ResolveError::BadHandle
+            })?,
+        };
+        let entry = self.cache.pools.at_mut(pool);
+        entry.used_at = now;
+        let newly_subscribed = subscribe && !entry.subscribe;
+        entry.subscribe |= subscribe;
+        let fresh = matches!(entry.answer, Answer::Positive(until) if until > now);
+        let usable = fresh || (config.serve_stale && matches!(entry.answer, Answer::Positive(_)));
+        if !fresh || newly_subscribed {
+            self.request(now, pool);
+        }
+        Ok((self.cache.resolution(pool), usable))
+    }
+
+    /// A request is to be sent, unless one is under way.
+    fn request(&mut self, now: Instant, pool: Idx) {
+        let give_up = now + self.patience;
+        let entry = self.cache.pools.at_mut(pool);
+        if entry.request == Request::None {
+            entry.request = Request::Wanted(give_up);
+            entry.attempts = 0;
+            self.wake_at(now);
+        }
+    }
+
+    /// Ends the wish for updates. There is no message for it: the registrar goes on for the life of the association.
+    pub(crate) fn unsubscribe(&mut self, resolution: Resolution) {
+        if let Some(pool) = self.cache.pool(resolution) {
+            self.cache.pools.at_mut(pool).subscribe = false;
+        }
+    }
+
+    /// Cache_Purge_Request (RFC 5352, 6.4).
+    pub(crate) fn purge(&mut self, resolution: Resolution) {
+        if let Some(pool) = self.cache.pool(resolution) {
+            let lost = self.cache.elements_of(pool).filter(|e| self.cache.elements.at(*e).report).count();
+            self.reports = self.reports.saturating_sub(u32::try_from(lost).unwrap_or(u32::MAX));
+            self.cache.remove(pool);
+        }
+    }
+
+    /// Hands out an element by the pool's policy (RFC 5352, 6.5.2; RFC 5356).
+    pub(crate) fn select(
+        &mut self,
+        now: Instant,
+        config: &EndpointConfig,
+        rng: &mut Rng,
+        resolution: Resolution,
+    ) -> Result<PoolElementParam<'_>, SelectError> {
+        let pool = self.cache.pool(resolution).ok_or(SelectError::Unknown)?;
+        let entry = self.cache.pools.at_mut(pool);
+        entry.used_at = now;
+        match entry.answer {
+            Answer::None => return Err(SelectError::Pending),
+            Answer::Negative(code, _) if entry.request == Request::None => return Err(SelectError::Refused(code)),
+            Answer::Negative(..) => return Err(SelectError::Pending),
+            Answer::Positive(until) if until <= now => {
+                // C2, C3.
+                self.request(now, pool);
+                if !config.serve_stale {
+                    return Err(SelectError::Pending);
+                }
+            }
+            Answer::Positive(_) => {}
+        }
+        let policy_type = self.cache.pools.at(pool).policy_type;
+        let mut cursor = self.cache.pools.at(pool).cursor;
+        let candidates = self.cache.elements_of(pool).map(|e| {
+            let element = self.cache.elements.at(e);
+            Candidate { policy: element.policy, usable: !element.failed }
+        });
+        let chosen = choose(policy_type, candidates, &mut cursor, rng);
+        self.cache.pools.at_mut(pool).cursor = cursor;
+        let element = chosen.and_then(|n| self.cache.elements_of(pool).nth(n));
+        let Some(element) = element else {
+            self.request(now, pool);
+            return Err(SelectError::Exhausted);
+        };
+        self.cache.elements.at_mut(element).given = true;
+        self.cache.view(element).ok_or(SelectError::Unknown)
+    }
+
+    /// Transport.Failure (RFC 5352, 6.9.2). Says whether it is one that is reported: the element must have been handed
+    /// out, and each time it was handed out counts once.
+    pub(crate) fn report_failure(&mut self, now: Instant, resolution: Resolution, id: PeId) -> bool {
+        let Some(element) = self.cache.pool(resolution).and_then(|pool| self.cache.element_by_id(pool, id)) else {
+            return false;
+        };
+        let element = self.cache.elements.at_mut(element);
+        element.failed = true;
+        let first = core::mem::take(&mut element.given);
+        if first && !core::mem::replace(&mut element.report, true) {
+            self.reports = self.reports.saturating_add(1);
+            self.wake_at(now);
+        }
+        first
+    }
+
+    /// A handle resolution response, or an update, from the home registrar.
+    pub(crate) fn response(
+        &mut self,
+        now: Instant,
+        config: &EndpointConfig,
+        assoc: AssocId,
+        response: &HandleResolutionResponse<'_>,
+    ) -> Result<Outcome, RecvError> {
+        let pool = self.cache.find(response.pool_handle.as_bytes()).ok_or(RecvError::Unexpected)?;
+        let entry = self.cache.pools.at_mut(pool);
+        let asked = matches!(entry.request, Request::Sent(_));
+        let update = !asked && entry.updates_from == Some(assoc) && entry.subscribe;
+        if !asked && !update {
+            return Err(RecvError::Unexpected);
+        }
+        entry.request = Request::None;
+        entry.attempts = 0;
+        entry.cursor = 0;
+        let until = now + config.stale_cache_value;
+        if response.accepts_updates {
+            entry.updates_from = Some(assoc);
+        } else if asked {
+            entry.updates_from = None;
+        }
+        let fresh_until =
+            if entry.subscribe && entry.updates_from == Some(assoc) { Instant::MAX } else { until };
+        if let Some(error) = &response.error {
+            let code = error.code().unwrap_or(0);
+            entry.answer = Answer::Negative(code, until);
+            entry.updates_from = None;
+            self.forget_reports(pool);
+            self.cache.clear(pool);
+            self.wake_at(until);
+            let resolution = self.cache.resolution(pool);
+            return Ok(if asked {
+                Outcome::Unresolved(resolution, Unresolved::Refused(code))
+            } else {
+                Outcome::Updated(resolution)
+            });
+        }
+        entry.answer = Answer::Positive(fresh_until);
+        // RFC 5352, 2.2.6: round robin where the policy is not told.
+        entry.policy_type = response.policy.map_or(1, |policy| policy.policy_type());
+        self.forget_reports(pool);
+        let lost = self.cache.replace(pool, &response.elements);
+        if lost > 0 {
+            info!("{} pool elements do not fit into the cache", lost);
+        }
+        self.count_reports(pool);
+        if fresh_until != Instant::MAX {
+            self.wake_at(fresh_until);
+        }
+        let resolution = self.cache.resolution(pool);
+        Ok(if asked { Outcome::Resolved(resolution) } else { Outcome::Updated(resolution) })
+    }
+
+    fn pending_reports(&self, pool: Idx) -> u32 {
+        let count = self.cache.elements_of(pool).filter(|e| self.cache.elements.at(*e).report).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    fn forget_reports(&mut self, pool: Idx) {
+        self.reports = self.reports.saturating_sub(self.pending_reports(pool));
+    }
+
+    fn count_reports(&mut self, pool: Idx) {
+        self.reports = self.reports.saturating_add(self.pending_reports(pool));
+    }
+
+    /// The home registrar is another one, or gone: what was sent to the old one is sent again to the new one, and
+    /// subscriptions are renewed (RFC 5352, 2.2.5: registrars do not share them).
+    pub(crate) fn home_changed(&mut self, now: Instant) {
+        let give_up = now + self.patience;
+        let mut at = Idx::NIL;
+        while let Some(next) = self.cache.pools.after(at) {
+            at = next;
+            let entry = self.cache.pools.at_mut(at);
+            if !entry.in_use {
+                continue;
+            }
+            if entry.updates_from.take().is_some() && entry.answer == Answer::Positive(Instant::MAX) {
+                // It stays usable until the renewal is answered or the present time is over.
+                entry.answer = Answer::Positive(now);
+            }
+            match entry.request {
+                Request::None if entry.subscribe => entry.request = Request::Wanted(give_up),
+                Request::Sent(_) => entry.request = Request::Wanted(give_up),
+                Request::None | Request::Wanted(_) => {}
+            }
+        }
+        self.wake_at(now);
+    }
+
+    /// The next thing to do. `home`: whether there is a home registrar to send to.
+    pub(crate) fn poll(
+        &mut self,
+        now: Instant,
+        config: &EndpointConfig,
+        home: bool,
+        buf: &mut [u8],
+    ) -> Option<Step> {
+        if self.due.is_none_or(|due| due > now) {
+            return None;
+        }
+        self.due = None;
+        let mut at = Idx::NIL;
+        while let Some(next) = self.cache.pools.after(at) {
+            at = next;
+            if !self.cache.pools.at(at).in_use {
+                continue;
+            }
+            if let Some(step) = self.poll_pool(now, config, home, at, buf) {
+                // There may be more to do now.
+                self.wake_at(now);
+                return Some(step);
+            }
+        }
+        if self.reports > 0 && home {
+            let step = self.send_report(buf);
+            self.wake_at(now);
+            return step;
+        }
+        None
+    }
+
+    fn poll_pool(
+        &mut self,
+        now: Instant,
+        config: &EndpointConfig,
+        home: bool,
+        pool: Idx,
+        buf: &mut [u8],
+    ) -> Option<Step> {
+        self.renew_subscription(now, pool);
+        let entry = self.cache.pools.at_mut(pool);
+        match entry.request {
+            Request::Sent(t1) if t1 <= now => {
+                entry.attempts = entry.attempts.saturating_add(1);
+                if entry.attempts > config.max_request_retransmit {
+                    return Some(Step::GiveUp(self.give_up(now, config, pool)));
+                }
+                // RFC 5352, 3.7.2: the request is sent again; in parallel another registrar is looked for.
+                entry.request = Request::Wanted(now + self.patience);
+                Some(Step::Hunt)
+            }
+            Request::Wanted(_) if home => Some(self.send_request(now, config, pool, buf)),
+            Request::Wanted(until) if until <= now => Some(Step::Tell(self.give_up(now, config, pool))),
+            Request::Sent(at) | Request::Wanted(at) => {
+                self.wake_at(at);
+                None
+            }
+            Request::None => None,
+        }
+    }
+
+    /// Nobody has answered.
+    fn give_up(&mut self, now: Instant, config: &EndpointConfig, pool: Idx) -> Outcome {
+        let entry = self.cache.pools.at_mut(pool);
+        entry.request = Request::None;
+        entry.attempts = 0;
+        if entry.subscribe {
+            let again = now + config.stale_cache_value;
+            entry.answer = match entry.answer {
+                Answer::Positive(_) => Answer::Positive(again),
+                Answer::None | Answer::Negative(..) => Answer::Negative(0, again),
+            };
+        }
+        Outcome::Unresolved(self.cache.resolution(pool), Unresolved::NoAnswer)
+    }
+
+    /// A subscription that the registrar does not serve (A = 0, or the pool does not exist) is kept up by asking again.
+    fn renew_subscription(&mut self, now: Instant, pool: Idx) {
+        let entry = self.cache.pools.at(pool);
+        if !entry.subscribe || entry.request != Request::None {
+            return;
+        }
+        match entry.answer {
+            Answer::Positive(until) | Answer::Negative(_, until) if until <= now => self.request(now, pool),
+            Answer::Positive(until) | Answer::Negative(_, until) if until != Instant::MAX => self.wake_at(until),
+            _ => {}
+        }
+    }
+
+    fn send_request(&mut self, now: Instant, config: &EndpointConfig, pool: Idx, buf: &mut [u8]) -> Step {
+        let entry = self.cache.pools.at(pool);
+        let subscribe = entry.subscribe;
+        let Some(pool_handle) = PoolHandle::new(self.cache.handle(pool)) else {
+            self.cache.remove(pool);
+            return Step::Hunt;
+        };
+        // NR1.
+        let request = HandleResolution { subscribe, pool_handle, wanted_items: config.wanted_items };
+        match AsapMessage::from(request).emit(buf) {
+            Ok(bytes) => {
+                let sent = bytes.len();
+                // NR4.
+                self.cache.pools.at_mut(pool).request = Request::Sent(now + config.t1_enrp_request);
+                Step::Send(sent)
+            }
+            Err(error) => Step::Failed(error),
+        }
+    }
+
+    /// RFC 5352, 3.5: one message for each failure that was met.
+    fn send_report(&mut self, buf: &mut [u8]) -> Option<Step> {
+        let found = self.cache.iter().find_map(|pool| {
+            self.cache.elements_of(pool).find(|e| self.cache.elements.at(*e).report).map(|element| (pool, element))
+        });
+        let Some((pool, element)) = found else {
+            self.reports = 0;
+            return None;
+        };
+        let id = self.cache.elements.at(element).id;
+        let emitted = PoolHandle::new(self.cache.handle(pool))
+            .map(|pool_handle| AsapMessage::from(EndpointUnreachable { pool_handle, id }).emit(buf).map(<[u8]>::len));
+        let sent = match emitted {
+            Some(Err(error)) => return Some(Step::Failed(error)),
+            Some(Ok(sent)) => sent,
+            None => 0,
+        };
+        self.cache.elements.at_mut(element).report = false;
+        self.reports = self.reports.saturating_sub(1);
+        (sent > 0).then_some(Step::Send(sent))
+    }
+}
