@@ -1,0 +1,132 @@
+//! How a subcommand finds registrars, and multicast.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use rserpool_core::Ppid;
+use rserpool_std::EndpointOptions;
+use rserpool_std::driver::{Channel, Interface};
+
+use crate::error::Error;
+use crate::values;
+
+/// Flags of pool elements and pool users.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Registrars")]
+pub(crate) struct EndpointArgs {
+    /// A registrar; repeat it for several. Without any, and without --multicast: localhost
+    #[arg(short, long = "registrar", value_name = "HOST[:PORT]")]
+    registrars: Vec<String>,
+    /// How long to wait for answers
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::duration)]
+    timeout: Duration,
+    #[command(flatten)]
+    multicast: MulticastArgs,
+}
+
+impl EndpointArgs {
+    pub(crate) fn options(&self) -> Result<EndpointOptions, Error> {
+        let mut options = EndpointOptions { timeout: self.timeout, ..EndpointOptions::default() };
+        options.channels = self.multicast.channels()?;
+        for channel in &mut options.channels {
+            channel.send = false;
+        }
+        let localhost = ["localhost".to_owned()];
+        let registrars =
+            if self.registrars.is_empty() && options.channels.is_empty() { &localhost[..] } else { &self.registrars };
+        for registrar in registrars {
+            options = options
+                .registrar(registrar)
+                .map_err(|error| Error::value("--registrar", registrar, error))?;
+        }
+        // The answers come from next door or from an operator's network: hunting once in ten seconds is for firmware.
+        options.asap.t5_server_hunt = Duration::from_secs(1);
+        Ok(options)
+    }
+}
+
+/// Multicast flags.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Multicast")]
+pub(crate) struct MulticastArgs {
+    /// Use the IPv4 multicast group 224.0.1.185, or the groups of --group
+    #[arg(long)]
+    pub(crate) multicast: bool,
+    /// A multicast group, IPv4 or IPv6; implies --multicast. rsplib's is 239.0.0.50; the RFC's for IPv6 is ff0X::133
+    #[arg(long = "group", value_name = "ADDRESS[:PORT]")]
+    groups: Vec<String>,
+    /// On which interfaces: an IPv4 address of one, or for IPv6 groups its index
+    #[arg(long = "interface", value_name = "ADDRESS|INDEX")]
+    interfaces: Vec<String>,
+    /// How many hops announcements may travel
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    hops: u8,
+}
+
+impl MulticastArgs {
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.multicast || !self.groups.is_empty()
+    }
+
+    pub(crate) fn channels(&self) -> Result<Vec<Channel>, Error> {
+        let mut channels = Vec::new();
+        if self.groups.is_empty() && self.multicast {
+            channels.push(Channel::v4(Ppid::Asap));
+        }
+        for group in &self.groups {
+            channels.push(Channel::new(Ppid::Asap, self::group(group)?));
+        }
+        let interfaces = self.interfaces.iter().map(|name| interface(name)).collect::<Result<Vec<_>, _>>()?;
+        if !interfaces.is_empty() && channels.is_empty() {
+            return Err(Error::Usage("'--interface' is of use only with '--multicast' or '--group'".to_owned()));
+        }
+        for channel in &mut channels {
+            channel.hops = self.hops;
+            if !interfaces.is_empty() {
+                let v6 = channel.group.is_ipv6();
+                channel.interfaces =
+                    interfaces.iter().copied().filter(|i| matches!(i, Interface::V6(_)) == v6).collect();
+                if channel.interfaces.is_empty() {
+                    let wanted = if v6 { "an interface index" } else { "an IPv4 address" };
+                    return Err(Error::Usage(format!("the group {} needs {wanted} in '--interface'", channel.group)));
+                }
+            }
+        }
+        Ok(channels)
+    }
+}
+
+fn group(text: &str) -> Result<SocketAddr, Error> {
+    let address = match text.parse::<IpAddr>() {
+        Ok(ip) => Some(SocketAddr::new(ip, Ppid::Asap.port())),
+        Err(_) => text.parse().ok(),
+    };
+    address
+        .filter(|address| address.ip().is_multicast())
+        .ok_or_else(|| Error::value("--group", text, "a multicast address is wanted, like 224.0.1.185 or ff02::133"))
+}
+
+fn interface(text: &str) -> Result<Interface, Error> {
+    if let Ok(address) = text.parse::<Ipv4Addr>() {
+        return Ok(Interface::V4(address));
+    }
+    text.parse().map(Interface::V6).map_err(|_| {
+        Error::value("--interface", text, "the IPv4 address of an interface, or its index (ip link shows it)")
+    })
+}
+
+/// `HOST:PORT` with a literal address.
+pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    match text.parse::<IpAddr>() {
+        Ok(ip) => Ok(SocketAddr::new(ip, Ppid::Asap.port())),
+        Err(_) => Err("ADDRESS:PORT is wanted, like 192.0.2.1:3863 or [2001:db8::1]:3863".to_owned()),
+    }
+}
+
+/// All addresses, of both families.
+pub(crate) fn all_addresses(port: u16) -> Vec<SocketAddr> {
+    vec![(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()]
+}

@@ -1,0 +1,142 @@
+//! `rserpool registrar`
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use rserpool_core::{Ppid, RegistrarConfig, RegistrarLimits, ServerId};
+use rserpool_std::driver::DriverConfig;
+use rserpool_std::{RegistrarOptions, RegistrarServer, control};
+
+use crate::error::Error;
+use crate::network::{self, MulticastArgs};
+use crate::signals::Signals;
+use crate::values;
+
+/// Run a registrar: pool elements register with it, pool users ask it
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// Where to listen; repeat it for several. Default: port 3863 on all addresses
+    #[arg(short, long = "listen", value_name = "ADDRESS[:PORT]", value_parser = network::socket_address)]
+    listen: Vec<SocketAddr>,
+    /// The registrar's identifier. Default: random
+    #[arg(long, value_name = "ID", value_parser = values::server_id)]
+    id: Option<ServerId>,
+    /// The control socket for `rserpool status`; `none` for no socket
+    #[arg(long, value_name = "PATH")]
+    control: Option<PathBuf>,
+    /// Refuse pool elements that register over TCP (an extension: RFC 5352 wants SCTP for them)
+    #[arg(long)]
+    no_register_over_tcp: bool,
+    /// Time between the keep-alives of a pool element, +-50 %
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::duration)]
+    keep_alive_interval: Duration,
+    /// How long a pool element may take to answer one
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
+    keep_alive_timeout: Duration,
+    /// How long a pool element may be gone before it is removed, once its connection is lost
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
+    lost_association_grace: Duration,
+    /// MAX-BAD-PE-REPORT: remove a pool element after more reports of unreachability than this
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    max_bad_pe_report: u16,
+    /// How many elements an answer holds at most
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=1500))]
+    max_items: u32,
+    /// How many connections are served at once
+    #[arg(long, value_name = "N", default_value_t = DriverConfig::default().max_connections)]
+    max_connections: usize,
+    /// How many pools there can be
+    #[arg(long, value_name = "N", default_value_t = RegistrarLimits::default().pools)]
+    max_pools: u32,
+    /// How many pool elements there can be
+    #[arg(long, value_name = "N", default_value_t = RegistrarLimits::default().elements)]
+    max_elements: u32,
+    /// How many pool elements one connection may register
+    #[arg(long, value_name = "N", default_value_t = RegistrarConfig::new().max_elements_per_association)]
+    max_elements_per_association: u32,
+    #[command(flatten)]
+    multicast: MulticastArgs,
+    /// What to announce with --multicast. Default: the addresses of --listen
+    #[arg(long = "announce", value_name = "ADDRESS:PORT", value_parser = network::socket_address)]
+    announce: Vec<SocketAddr>,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  rserpool registrar                                   listen on port 3863
+  rserpool -v registrar --listen 192.0.2.1 --multicast announce it, and log what happens
+  rserpool --config /etc/rserpool.toml registrar       the flags from a file:
+      [registrar]
+      listen = [\"192.0.2.1:3863\", \"[2001:db8::1]:3863\"]
+      keep-alive-interval = \"10s\"
+      multicast = true
+
+It ends on SIGTERM or SIGINT. `rserpool status` shows what it knows.";
+
+impl Args {
+    fn options(&self) -> Result<RegistrarOptions, Error> {
+        let mut registrar = RegistrarConfig {
+            id: self.id.unwrap_or(ServerId::NONE),
+            announce: self.multicast.is_wanted(),
+            register_over_tcp: !self.no_register_over_tcp,
+            keep_alive_interval: self.keep_alive_interval,
+            keep_alive_timeout: self.keep_alive_timeout,
+            lost_association_grace: self.lost_association_grace,
+            max_bad_pe_report: self.max_bad_pe_report,
+            max_items: self.max_items,
+            max_elements_per_association: self.max_elements_per_association,
+            ..RegistrarConfig::new()
+        };
+        let listen =
+            if self.listen.is_empty() { network::all_addresses(Ppid::Asap.port()) } else { self.listen.clone() };
+        for address in &self.announce {
+            if registrar.announced.try_push((rserpool_core::Link::Tcp, *address)).is_err() {
+                let most = rserpool_core::MAX_ANNOUNCED;
+                return Err(Error::value("--announce", &address.to_string(), format!("at most {most} addresses")));
+            }
+        }
+        let nothing_to_announce = self.announce.is_empty() && listen.iter().all(|a| a.ip().is_unspecified());
+        if registrar.announce && nothing_to_announce {
+            return Err(Error::Usage(
+                "'--multicast' needs an address to announce: give one with '--listen' or '--announce'".to_owned(),
+            ));
+        }
+        let control = match &self.control {
+            Some(path) if path.as_os_str() == "none" => None,
+            Some(path) => Some(path.clone()),
+            None => Some(control::default_path(listen.first().map_or(0, SocketAddr::port))),
+        };
+        Ok(RegistrarOptions {
+            listen,
+            channels: self.multicast.channels()?,
+            registrar,
+            limits: RegistrarLimits {
+                pools: self.max_pools,
+                elements: self.max_elements,
+                ..RegistrarLimits::default()
+            },
+            driver: DriverConfig { max_connections: self.max_connections, ..DriverConfig::default() },
+            control,
+        })
+    }
+}
+
+pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
+    let options = args.options()?;
+    let control = options.control.clone();
+    let signals = Signals::new()?;
+    let registrar = RegistrarServer::start(options).map_err(|error| Error::system("start the registrar", error))?;
+    for address in registrar.local_addrs() {
+        tracing::warn!(id = %registrar.id(), "registrar listens on tcp://{address}");
+    }
+    if let Some(path) = control {
+        tracing::info!("control socket {}", path.display());
+    }
+    let signal = signals.wait();
+    tracing::warn!("{signal}: the registrar ends");
+    registrar.stop().map_err(|error| Error::Failed(error.to_string()))?;
+    Ok(ExitCode::SUCCESS)
+}
