@@ -80,7 +80,11 @@ trait SelectionPolicy {
     fn standing(values: &Values, returned: u32) -> Standing;
 
     /// The pool user's pick: the position of a usable candidate.
-    fn choose<'a>(candidates: impl Iterator<Item = Candidate<'a>> + Clone, cursor: &mut u32, _rng: &mut Rng) -> Option<usize> {
+    fn choose<'a>(
+        candidates: impl Iterator<Item = Candidate<'a>> + Clone,
+        cursor: &mut u32,
+        _rng: &mut Rng,
+    ) -> Option<usize> {
         choose::in_order(candidates, cursor)
     }
 }

@@ -11,7 +11,11 @@ impl SelectionPolicy for Priority {
     }
 
     /// The highest priority, in turn where several have it.
-    fn choose<'a>(candidates: impl Iterator<Item = Candidate<'a>> + Clone, cursor: &mut u32, _: &mut Rng) -> Option<usize> {
+    fn choose<'a>(
+        candidates: impl Iterator<Item = Candidate<'a>> + Clone,
+        cursor: &mut u32,
+        _: &mut Rng,
+    ) -> Option<usize> {
         let priority = |c: &Candidate<'a>| Values::from(&c.policy).value;
         let highest = candidates.clone().filter(|c| c.usable).map(|c| priority(&c)).max()?;
         let at_top = |c: Candidate<'a>| Candidate { usable: c.usable && priority(&c) == highest, ..c };

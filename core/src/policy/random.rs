@@ -10,7 +10,11 @@ impl SelectionPolicy for Random {
         Standing::Share(1)
     }
 
-    fn choose<'a>(candidates: impl Iterator<Item = Candidate<'a>> + Clone, _: &mut u32, rng: &mut Rng) -> Option<usize> {
+    fn choose<'a>(
+        candidates: impl Iterator<Item = Candidate<'a>> + Clone,
+        _: &mut u32,
+        rng: &mut Rng,
+    ) -> Option<usize> {
         choose::by_weight(candidates, rng, |_| 1)
     }
 }

@@ -14,7 +14,11 @@ impl SelectionPolicy for RandomizedLeastUsed {
         Standing::Share(unload(values))
     }
 
-    fn choose<'a>(candidates: impl Iterator<Item = Candidate<'a>> + Clone, _: &mut u32, rng: &mut Rng) -> Option<usize> {
+    fn choose<'a>(
+        candidates: impl Iterator<Item = Candidate<'a>> + Clone,
+        _: &mut u32,
+        rng: &mut Rng,
+    ) -> Option<usize> {
         choose::by_weight(candidates, rng, unload)
     }
 }

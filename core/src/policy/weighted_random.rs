@@ -11,7 +11,11 @@ impl SelectionPolicy for WeightedRandom {
     }
 
     /// RFC 5356, 4.4.3 asks for a random pick; one by weight keeps the shares also where the list holds the whole pool.
-    fn choose<'a>(candidates: impl Iterator<Item = Candidate<'a>> + Clone, _: &mut u32, rng: &mut Rng) -> Option<usize> {
+    fn choose<'a>(
+        candidates: impl Iterator<Item = Candidate<'a>> + Clone,
+        _: &mut u32,
+        rng: &mut Rng,
+    ) -> Option<usize> {
         choose::by_weight(candidates, rng, |values| values.value)
     }
 }

@@ -11,7 +11,11 @@ impl SelectionPolicy for WeightedRoundRobin {
     }
 
     /// As Round Robin. A weight of 0 is no service, should a registrar return such an element.
-    fn choose<'a>(candidates: impl Iterator<Item = Candidate<'a>> + Clone, cursor: &mut u32, _: &mut Rng) -> Option<usize> {
+    fn choose<'a>(
+        candidates: impl Iterator<Item = Candidate<'a>> + Clone,
+        cursor: &mut u32,
+        _: &mut Rng,
+    ) -> Option<usize> {
         let in_service = |c: Candidate<'a>| Candidate { usable: c.usable && Values::from(&c.policy).value > 0, ..c };
         choose::in_order(candidates.map(in_service), cursor)
     }
