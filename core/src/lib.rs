@@ -34,6 +34,7 @@ mod ids;
 mod machine;
 mod policy;
 mod rand;
+mod registrar;
 mod report;
 mod scratch;
 mod time;
@@ -48,5 +49,10 @@ pub use error::RecvError;
 pub use hunt::{Home, ServerSlot};
 pub use ids::{AssocId, DialId, PeId, Ppid, ServerId};
 pub use machine::{Destination, Input, Link, Machine, Output, Transmit};
+pub use registrar::{
+    MAX_ANNOUNCED, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStats, RegistrarStorage, RemovalReason,
+};
+#[cfg(feature = "alloc")]
+pub use registrar::RegistrarLimits;
 pub use time::Instant;
 pub use user::{PoolUser, Resolution, ResolveError, SelectError, Unresolved, UserEvent, UserStorage};

@@ -23,35 +23,37 @@ impl<'s> Scratch<'s> {
 
     /// Keeps `bytes`; says whether there is room for them.
     pub(crate) fn set(&mut self, bytes: &[u8]) -> bool {
+        self.write(bytes.len(), |room| {
+            room.copy_from_slice(bytes);
+            true
+        })
+    }
+
+    /// Keeps the `len` bytes that `fill` makes; says whether there is room for them and `fill` succeeded.
+    pub(crate) fn write(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> bool) -> bool {
+        self.grow(len);
+        let done = self.table.as_mut_slice().get_mut(..len).is_some_and(fill);
+        self.len = if done { len } else { 0 };
+        done
+    }
+
+    /// Sees to at least `len` bytes, where the buffer grows.
+    fn grow(&mut self, len: usize) {
         #[cfg(feature = "alloc")]
         if let Table::Grown(buffer) = &mut self.table
-            && buffer.len() < bytes.len()
+            && buffer.len() < len
         {
-            buffer.resize(bytes.len(), 0);
+            buffer.resize(len, 0);
         }
-        match self.table.as_mut_slice().get_mut(..bytes.len()) {
-            Some(place) => {
-                place.copy_from_slice(bytes);
-                self.len = bytes.len();
-                true
-            }
-            None => {
-                self.len = 0;
-                false
-            }
-        }
+        #[cfg(not(feature = "alloc"))]
+        let _ = len;
     }
 
     /// Adds `bytes` at the next multiple of four; says whether there is room for them.
     pub(crate) fn append_padded(&mut self, bytes: &[u8]) -> bool {
         let start = crate::wire::padded_len(self.len);
         let end = start.saturating_add(bytes.len());
-        #[cfg(feature = "alloc")]
-        if let Table::Grown(buffer) = &mut self.table
-            && buffer.len() < end
-        {
-            buffer.resize(end, 0);
-        }
+        self.grow(end);
         let old = self.len;
         let Some(place) = self.table.as_mut_slice().get_mut(old..end) else { return false };
         let (pad, place) = place.split_at_mut_checked(start.saturating_sub(old)).unwrap_or((&mut [], &mut []));

@@ -267,7 +267,7 @@ fn for_every_place(ty: u16, value: &[u8], mut check: impl FnMut(Message<'_>, &[u
             places += 1;
         }
     });
-    assert!(places > 200, "only {places} places");
+    assert!(places > 150, "only {places} places");
 }
 
 // --- RFC 5354, 3: unknown parameters ----------------------------------------------------------------------------------
@@ -326,13 +326,7 @@ fn parameter_type_0_is_reserved_and_stops() {
 fn a_known_parameter_is_refused_where_it_does_not_belong() {
     for (ty, value) in [(PE_CHECKSUM, &[0, 0][..]), (COOKIE, b"c"), (SERVER_INFORMATION, &[0; 4])] {
         for_every_place(ty, value, |message, bytes| {
-            // An optional parameter that stands first, or one that is missing otherwise, does belong.
-            let misplaced = message.parse(bytes).is_err();
-            let own = matches!(
-                (message, ty),
-                (Message::Enrp(EnrpMessage { body: EnrpBody::Presence(_) | EnrpBody::ListResponse(_), .. }), _)
-            );
-            assert!(misplaced || own, "{ty:#x} in {message:?}");
+            assert!(message.parse(bytes).is_err(), "{ty:#x} in {message:?}");
         });
     }
 }
@@ -516,8 +510,18 @@ fn a_parameter_that_reaches_beyond_what_contains_it_is_refused() {
     assert!(AsapMessage::parse(&good).is_ok());
     // Message 4, handle 12, then the element with 4 + 12, its transport with 4 + 4, the address within that.
     let (element, transport, address, policy) = (16, 32, 40, 48);
-    for (place, length) in [(element, 36), (element, 40), (transport, 20), (transport, 40), (address, 12), (policy, 12)]
-    {
+    for (place, length) in [
+        (element, 41),
+        (element, 44),
+        (transport, 17),
+        (transport, 20),
+        (transport, 24),
+        (transport, 28),
+        (address, 9),
+        (address, 16),
+        (policy, 9),
+        (policy, 12),
+    ] {
         let mut bytes = good.clone();
         assert!(usize::from(bytes[place + 3]) < length);
         bytes[place + 3] = u8::try_from(length).unwrap();
@@ -528,7 +532,9 @@ fn a_parameter_that_reaches_beyond_what_contains_it_is_refused() {
 #[test]
 fn a_container_that_ends_within_its_last_item_is_refused() {
     let good = registration(&[&sctp(), &round_robin()]);
-    for (place, length) in [(16, 35), (16, 33), (16, 29), (32, 15), (32, 13), (32, 11), (40, 7), (40, 9), (48, 7)] {
+    for (place, length) in
+        [(16, 39), (16, 37), (16, 33), (16, 15), (32, 15), (32, 13), (32, 11), (32, 7), (40, 7), (48, 7)]
+    {
         let mut bytes = good.clone();
         bytes[place + 3] = length;
         assert!(AsapMessage::parse(&bytes).is_err(), "{length} at {place}");
@@ -654,7 +660,7 @@ fn parameters_of_a_fixed_size_have_no_other() {
         assert_eq!(asap_kind(&registration(&[&address, &round_robin()])), invalid);
     }
     for size in [0, 1, 3, 4] {
-        assert_eq!(enrp_kind(&enrp(0x01, 0, &item(PE_CHECKSUM, &[1; 4][..size]))), invalid);
+        assert_eq!(enrp_kind(&enrp(0x01, 0, &item(PE_CHECKSUM, &[1; 4][..size]))), Err(ParseErrorKind::InvalidValue));
     }
     for size in [0, 4, 15, 17, 20] {
         let address = transport(SCTP_TRANSPORT, 0, &[&item(IPV6_ADDRESS, &[1; 20][..size])]);

@@ -1,1 +1,27 @@
+#![forbid(unsafe_code)]
 //! Reliable Server Pooling over sockets.
+//!
+//! The machines of [`rserpool_core`] do no I/O. This crate moves their bytes: [`driver::Driver`] owns one machine, its
+//! TCP connections and its UDP multicast channels, in one thread.
+//!
+//! # Without the driver
+//!
+//! A program that has a runtime of its own (tokio, another readiness loop) drives a machine itself. The contract is
+//! [`rserpool_core::Machine`]'s documentation; this crate has the parts that every such loop needs:
+//!
+//! - [`clock::Clock`]: instants both ways, and how long to sleep;
+//! - [`framing::Framer`]: messages out of a TCP stream;
+//! - [`seed::seed`]: the seed of a machine's randomness.
+//!
+//! The loop itself: wait for a readable socket, for a wish of the application, or for the machine's deadline; call
+//! [`handle`](rserpool_core::Machine::handle) (or the machine's own method); then drain
+//! [`poll`](rserpool_core::Machine::poll) until [`Output::Wait`](rserpool_core::Output::Wait), which says when to wake
+//! up at the latest. No borrow of the machine need cross an `.await`.
+
+pub mod clock;
+pub mod driver;
+pub mod framing;
+pub mod seed;
+
+pub use clock::Clock;
+pub use driver::{Bound, Driver, DriverConfig, DriverHandle, DriverStats};

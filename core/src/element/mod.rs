@@ -4,8 +4,6 @@
 mod event;
 mod registration;
 mod storage;
-#[cfg(test)]
-mod tests;
 
 pub use event::{ElementEvent, RegisterError};
 pub use registration::{ElementInfo, ElementKey};

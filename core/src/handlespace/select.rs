@@ -25,6 +25,11 @@ impl Handlespace<'_> {
         self.pick(pool, max, false)
     }
 
+    /// The first `count` elements of the last selection or list.
+    pub(crate) fn selection(&self, count: usize) -> &[ElementRef] {
+        self.selection.as_slice().get(..count).unwrap_or_default()
+    }
+
     fn pick(&mut self, pool: PoolRef, max: usize, advance: bool) -> &[ElementRef] {
         let Some(i) = self.live_pool(pool) else { return &[] };
         let slot = self.pools.at_mut(i);

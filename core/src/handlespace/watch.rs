@@ -15,9 +15,9 @@ pub(crate) enum WatchState {
     Idle,
     /// A keep-alive was sent and is not answered yet.
     KeepAliveSent,
-    /// A keep-alive was sent because somebody could not reach the element (RFC 5352, 3.5).
-    ProbeSent,
-    /// The element does not answer.
+    /// Somebody could not reach the element: a keep-alive is to be sent at once (RFC 5352, 3.5).
+    ProbeWanted,
+    /// The element's association is gone.
     Lost,
 }
 

@@ -5,8 +5,6 @@ mod cache;
 mod event;
 mod resolver;
 mod storage;
-#[cfg(test)]
-mod tests;
 
 pub use cache::Resolution;
 pub use event::{ResolveError, SelectError, Unresolved, UserEvent};

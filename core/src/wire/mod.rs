@@ -45,3 +45,4 @@ pub use param::{
 pub(crate) use reader::items;
 pub use reader::{MAX_REPORTS, Reports};
 pub use stream::{Deframer, FrameError};
+pub(crate) use writer::Writer;

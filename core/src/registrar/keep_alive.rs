@@ -1,0 +1,141 @@
+//! Keep-alives, reports of unreachable elements, and the end of registrations (RFC 5352, 3.2, 3.4, 3.5).
+
+use super::{Registrar, RemovalReason};
+use crate::handlespace::{ElementRef, WatchState};
+use crate::wire::asap::{DeregistrationResponse, EndpointKeepAlive, EndpointKeepAliveAck, EndpointUnreachable};
+use crate::wire::{AsapMessage, EmitError};
+use crate::{AssocId, Instant, RecvError};
+
+impl Registrar<'_> {
+    /// Notes how an element stands and when to look after it again.
+    pub(super) fn watch(&mut self, element: ElementRef, state: WatchState, due: Instant) {
+        let expires = self.handlespace.element(element).and_then(|view| view.expires).unwrap_or(Instant::MAX);
+        if let Some(watch) = self.handlespace.watch_mut(element) {
+            watch.state = state;
+            watch.due = due;
+        }
+        self.handlespace.set_timer(element, due.min(expires));
+    }
+
+    pub(super) fn keep_alive_ack(
+        &mut self,
+        assoc: AssocId,
+        message: &EndpointKeepAliveAck<'_>,
+    ) -> Result<(), RecvError> {
+        let element = self.element(message.pool_handle, message.id).ok_or(RecvError::Unexpected)?;
+        if self.assoc_of(element) != Some(assoc) {
+            return Err(RecvError::NotOwner);
+        }
+        self.stats.keep_alive_acks = self.stats.keep_alive_acks.wrapping_add(1);
+        self.alive(element);
+        Ok(())
+    }
+
+    /// RFC 5352, 3.5: a report is counted, and the element is asked at once. Too many reports are enough.
+    pub(super) fn unreachable(&mut self, message: &EndpointUnreachable<'_>) -> Result<(), RecvError> {
+        self.stats.unreachable_reports = self.stats.unreachable_reports.wrapping_add(1);
+        // It may be gone already: that is what the report is for.
+        let Some(element) = self.element(message.pool_handle, message.id) else { return Ok(()) };
+        let Some(watch) = self.handlespace.watch_mut(element) else { return Ok(()) };
+        watch.bad_reports = watch.bad_reports.saturating_add(1);
+        let (reports, state) = (watch.bad_reports, watch.state);
+        if reports > self.config.max_bad_pe_report {
+            self.remove(element, RemovalReason::Reported);
+            return Ok(());
+        }
+        // RFC 5355, threat 9: one outstanding question is enough, however many reports come.
+        if state == WatchState::Idle && self.home_of(element) == Some(self.id) {
+            let now = self.now;
+            self.watch(element, WatchState::ProbeWanted, now);
+        }
+        Ok(())
+    }
+
+    /// The association over which elements were registered is gone: that is a keep-alive that cannot be sent.
+    pub(super) fn association_lost(&mut self, assoc: AssocId) {
+        let due = self.now + self.config.lost_association_grace;
+        while let Some(element) = self.handlespace.next_bound(assoc, None) {
+            self.handlespace.unbind(element);
+            self.watch(element, WatchState::Lost, due);
+        }
+    }
+
+    /// Looks after the next element whose time has come. The inner result is a message to send.
+    pub(super) fn poll_elements(
+        &mut self,
+        now: Instant,
+        buf: &mut [u8],
+    ) -> Option<Result<(AssocId, usize), EmitError>> {
+        while let Some((at, element)) = self.handlespace.next_timer() {
+            if at > now {
+                return None;
+            }
+            if let Some(done) = self.look_after(now, element, buf) {
+                return Some(done);
+            }
+        }
+        None
+    }
+
+    fn look_after(
+        &mut self,
+        now: Instant,
+        element: ElementRef,
+        buf: &mut [u8],
+    ) -> Option<Result<(AssocId, usize), EmitError>> {
+        let view = self.handlespace.element(element)?;
+        let expires = view.expires.unwrap_or(Instant::MAX);
+        let watch = *self.handlespace.watch(element)?;
+        let assoc = watch.assoc().filter(|assoc| self.assocs.get(*assoc).is_some());
+        if expires <= now {
+            // 3.2: the element is told that its registration is over.
+            let written = assoc.map(|to| self.write_expiry(element, buf).map(|len| (to, len)));
+            if let Some(Err(EmitError::BufferTooSmall { .. })) = written {
+                return written;
+            }
+            self.remove(element, RemovalReason::Expired);
+            return written;
+        }
+        if watch.due > now {
+            self.handlespace.set_timer(element, watch.due.min(expires));
+            return None;
+        }
+        match (watch.state, assoc) {
+            (WatchState::KeepAliveSent | WatchState::Lost, _) | (_, None) => {
+                self.remove(element, RemovalReason::Unreachable);
+                None
+            }
+            (WatchState::Idle | WatchState::ProbeWanted, Some(to)) => {
+                let written = self.write_keep_alive(element, buf);
+                if written.is_ok() {
+                    self.stats.keep_alives = self.stats.keep_alives.wrapping_add(1);
+                    self.watch(element, WatchState::KeepAliveSent, now + self.config.keep_alive_timeout);
+                }
+                Some(written.map(|len| (to, len)))
+            }
+        }
+    }
+
+    fn write_keep_alive(&self, element: ElementRef, buf: &mut [u8]) -> Result<usize, EmitError> {
+        let (Some(view), Some(pool)) =
+            (self.handlespace.element(element), self.pool_of(element).and_then(|pool| self.handlespace.pool(pool)))
+        else {
+            return Err(EmitError::TooLong);
+        };
+        // The H flag is not set: the registrar is the home already. The identifier, which is rsplib's addition, tells
+        // several elements on one association apart.
+        let message =
+            EndpointKeepAlive { adopt: false, server: self.id, pool_handle: pool.handle, id: Some(view.id) };
+        AsapMessage::from(message).emit(buf).map(<[u8]>::len)
+    }
+
+    fn write_expiry(&self, element: ElementRef, buf: &mut [u8]) -> Result<usize, EmitError> {
+        let (Some(view), Some(pool)) =
+            (self.handlespace.element(element), self.pool_of(element).and_then(|pool| self.handlespace.pool(pool)))
+        else {
+            return Err(EmitError::TooLong);
+        };
+        let message = DeregistrationResponse { pool_handle: pool.handle, id: view.id, error: None };
+        AsapMessage::from(message).emit(buf).map(<[u8]>::len)
+    }
+}

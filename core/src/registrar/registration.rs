@@ -1,0 +1,210 @@
+//! Registration and deregistration at the registrar (RFC 5352, 3.1 and 3.2).
+
+use core::net::IpAddr;
+
+use super::reply::{Refusal, Reply, ReplyKind};
+use super::{Registrar, RegistrarEvent, RemovalReason};
+use crate::handlespace::{ElementRef, PoolRef, RegisterError, RegisteredKind, Registration};
+use crate::wire::asap::{Deregistration, Registration as RegistrationMessage};
+use crate::wire::{PoolElementParam, PoolHandle, Transport};
+use crate::{AssocId, Instant, Link, PeId, RecvError, ServerId};
+
+impl Registrar<'_> {
+    /// RFC 5352, 3.1: rules 1 to 5. Whatever comes of it is answered.
+    pub(super) fn registration(&mut self, assoc: AssocId, message: &RegistrationMessage<'_>) -> Result<(), RecvError> {
+        let id = message.element.id;
+        if !self.echo.set(message.pool_handle.as_bytes()) {
+            // The answer would have to repeat a handle that is longer than this registrar can hold.
+            self.report.lack_of_resources(assoc);
+            return Err(RecvError::Full);
+        }
+        let refused = self.register(assoc, message).err();
+        if let Some(refusal) = refused {
+            info!("registration of {} in pool {} refused: {}", id, message.pool_handle, refusal.text());
+        }
+        self.reply = Some(Reply { to: assoc, kind: ReplyKind::Registration { id, refused } });
+        Ok(())
+    }
+
+    fn register(&mut self, assoc: AssocId, message: &RegistrationMessage<'_>) -> Result<(), Refusal> {
+        let RegistrationMessage { pool_handle, element } = *message;
+        self.check_values(&element)?;
+        let peer = self.assocs.get(assoc).ok_or(Refusal::Unspecified)?;
+        if peer.link() == Link::Tcp && !self.config.register_over_tcp {
+            return Err(Refusal::TcpOff);
+        }
+
+        let known = self.element(pool_handle, element.id);
+        let bound_here = known.is_some_and(|e| self.assoc_of(e) == Some(assoc));
+        if let Some(known) = known
+            && self.is_somebody_else(known, assoc, &element.user_transport)
+        {
+            return Err(Refusal::NonUniqueId);
+        }
+        if !bound_here && peer.elements >= self.config.max_elements_per_association {
+            return Err(Refusal::LackOfResources);
+        }
+        // Rule 4: this server is the owner, whoever was before, and keeps where the registration came from.
+        let registration = Registration {
+            home: self.id,
+            asap_transport: peer.transport(),
+            ..Registration::from(element)
+        };
+        let registered = self.handlespace.register(self.now, pool_handle, &registration);
+        let registered = registered.map_err(|error| self.refusal(error, pool_handle))?;
+
+        if !bound_here {
+            self.unbind(registered.element);
+            self.handlespace.bind(registered.element, assoc);
+            if let Some(peer) = self.assocs.get_mut(assoc) {
+                peer.elements = peer.elements.saturating_add(1);
+            }
+        }
+        self.alive(registered.element);
+        self.pool_changed(registered.pool);
+        if registered.kind == RegisteredKind::Update {
+            self.stats.reregistrations = self.stats.reregistrations.wrapping_add(1);
+        } else {
+            self.stats.registrations = self.stats.registrations.wrapping_add(1);
+            self.events.push(RegistrarEvent::Registered { id: element.id, assoc });
+            info!("{} registered in pool {}", element.id, pool_handle);
+        }
+        Ok(())
+    }
+
+    /// Rule 5: invalid values. The refusal shows the parameter that holds them (RFC 5354, 3.12.4).
+    fn check_values(&mut self, element: &PoolElementParam<'_>) -> Result<(), Refusal> {
+        let transport = &element.user_transport;
+        let bad_address = |ip: IpAddr| ip.is_unspecified() || ip.is_multicast();
+        let shown = if transport.port() == Some(0) || transport.socket_addrs().any(|at| bad_address(at.ip())) {
+            self.offending.write(transport.encoded_len(), |room| transport.emit(room).is_ok())
+        } else if !element.lifetime.is_valid() {
+            // The lifetime is a field of the element.
+            self.offending.write(element.encoded_len(), |room| element.emit(room).is_ok())
+        } else {
+            return Ok(());
+        };
+        Err(if shown { Refusal::InvalidValues } else { Refusal::Unspecified })
+    }
+
+    /// RFC 5354, 3.12.5: the identifier is used by another element. It is another one if its association is alive, is
+    /// not this one, and the service is elsewhere; an element that comes back over a new association is the same.
+    fn is_somebody_else(&self, known: ElementRef, assoc: AssocId, transport: &Transport<'_>) -> bool {
+        let Some(view) = self.handlespace.element(known) else { return false };
+        let bound_elsewhere =
+            self.assoc_of(known).is_some_and(|bound| bound != assoc && self.assocs.get(bound).is_some());
+        bound_elsewhere && view.user_transport() != Some(*transport)
+    }
+
+    fn refusal(&self, error: RegisterError, pool_handle: PoolHandle<'_>) -> Refusal {
+        let member = self
+            .handlespace
+            .find_pool(pool_handle)
+            .and_then(|pool| self.handlespace.next_element(pool, None));
+        match (error, member) {
+            (RegisterError::InconsistentPolicy, Some(member)) => Refusal::Policy(member),
+            (RegisterError::InconsistentTransport, Some(member)) => Refusal::Transport(member),
+            (RegisterError::InconsistentControlChannel, _) => Refusal::ControlChannel,
+            _ => Refusal::LackOfResources,
+        }
+    }
+
+    /// RFC 5352, 3.2. An element that is not known is one that has left.
+    pub(super) fn deregistration(&mut self, assoc: AssocId, message: &Deregistration<'_>) -> Result<(), RecvError> {
+        if !self.echo.set(message.pool_handle.as_bytes()) {
+            self.report.lack_of_resources(assoc);
+            return Err(RecvError::Full);
+        }
+        let mut refused = None;
+        if let Some(element) = self.element(message.pool_handle, message.id) {
+            // 2.2.2: deregistration is not allowed by proxy. An element whose association is gone may come over
+            // another one.
+            let owner = self.assoc_of(element).filter(|bound| self.assocs.get(*bound).is_some());
+            if owner.is_some_and(|owner| owner != assoc) {
+                refused = Some(Refusal::Security);
+            } else {
+                self.remove(element, RemovalReason::Deregistered);
+            }
+        }
+        self.reply = Some(Reply { to: assoc, kind: ReplyKind::Deregistration { id: message.id, refused } });
+        if refused.is_some() { Err(RecvError::NotOwner) } else { Ok(()) }
+    }
+
+    pub(super) fn element(&self, pool_handle: PoolHandle<'_>, id: PeId) -> Option<ElementRef> {
+        let pool = self.handlespace.find_pool(pool_handle)?;
+        self.handlespace.find_element(pool, id)
+    }
+
+    pub(super) fn assoc_of(&self, element: ElementRef) -> Option<AssocId> {
+        self.handlespace.watch(element)?.assoc()
+    }
+
+    fn unbind(&mut self, element: ElementRef) {
+        if let Some(peer) = self.assoc_of(element).and_then(|bound| self.assocs.get_mut(bound)) {
+            peer.elements = peer.elements.saturating_sub(1);
+        }
+        self.handlespace.unbind(element);
+    }
+
+    /// Takes an element out of the handlespace, and tells whom it concerns.
+    pub(super) fn remove(&mut self, element: ElementRef, reason: RemovalReason) {
+        let Some(view) = self.handlespace.element(element) else { return };
+        let id = view.id;
+        if let Some(pool) = self.handlespace.pool(view.pool) {
+            info!("{} removed from pool {}: {}", id, pool.handle, reason.text());
+        }
+        self.unbind(element);
+        if let Some(removed) = self.handlespace.remove(element) {
+            if removed.pool_removed {
+                self.pool_gone(removed.subscribers);
+            } else {
+                self.pool_changed(removed.pool);
+            }
+        }
+        let stats = &mut self.stats;
+        match reason {
+            RemovalReason::Deregistered => {}
+            RemovalReason::Expired => stats.expired = stats.expired.wrapping_add(1),
+            RemovalReason::Unreachable => stats.lost = stats.lost.wrapping_add(1),
+            RemovalReason::Reported => stats.reported = stats.reported.wrapping_add(1),
+        }
+        self.events.push(RegistrarEvent::Removed { id, reason });
+    }
+
+    /// The element has shown that it lives.
+    pub(super) fn alive(&mut self, element: ElementRef) {
+        let interval = self.config.keep_alive_interval;
+        let due = if interval == core::time::Duration::MAX {
+            Instant::MAX
+        } else {
+            // RFC 5352, 3.5: plus/minus 50 per cent, so that keep-alives do not come in bursts.
+            self.now + self.rng.jitter(interval, 50)
+        };
+        self.watch(element, crate::handlespace::WatchState::Idle, due);
+    }
+
+    pub(super) fn home_of(&self, element: ElementRef) -> Option<ServerId> {
+        self.handlespace.element(element).map(|view| view.home)
+    }
+
+    pub(super) fn pool_of(&self, element: ElementRef) -> Option<PoolRef> {
+        self.handlespace.element(element).map(|view| view.pool)
+    }
+}
+
+impl Refusal {
+    fn text(self) -> &'static str {
+        match self {
+            Refusal::Unspecified => "invalid values",
+            Refusal::TcpOff => "registration over TCP is switched off",
+            Refusal::InvalidValues => "invalid values",
+            Refusal::NonUniqueId => "the identifier belongs to another element",
+            Refusal::Policy(_) => "the pool has another policy",
+            Refusal::LackOfResources => "a limit is reached",
+            Refusal::Transport(_) => "the pool has another transport type",
+            Refusal::ControlChannel => "the pool has another data/control configuration",
+            Refusal::UnknownPool => "unknown pool handle",
+            Refusal::Security => "the element belongs to another association",
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What a registrar counts.
+
+/// Counters since the start. They wrap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct RegistrarStats {
+    /// Registrations of new elements that were granted.
+    pub registrations: u64,
+    /// Registrations of known elements that were granted.
+    pub reregistrations: u64,
+    /// Registrations that were refused.
+    pub registrations_rejected: u64,
+    /// Deregistrations that were granted.
+    pub deregistrations: u64,
+    /// Deregistrations that were refused.
+    pub deregistrations_rejected: u64,
+    /// Handle resolutions that were answered with elements.
+    pub resolutions: u64,
+    /// Handle resolutions that were refused.
+    pub resolutions_rejected: u64,
+    /// Updates sent to subscribers.
+    pub updates: u64,
+    /// Reports of unreachable elements.
+    pub unreachable_reports: u64,
+    /// Keep-alives sent.
+    pub keep_alives: u64,
+    /// Keep-alives acknowledged.
+    pub keep_alive_acks: u64,
+    /// Elements removed since their registration was over.
+    pub expired: u64,
+    /// Elements removed since they did not answer, or their association was lost.
+    pub lost: u64,
+    /// Elements removed since they were reported too often.
+    pub reported: u64,
+    /// Announcements sent.
+    pub announcements: u64,
+    /// Messages that were malformed.
+    pub malformed: u64,
+    /// Messages that were not expected, or from a peer that has no right to send them.
+    pub unexpected: u64,
+    /// Error reports sent.
+    pub errors: u64,
+}

@@ -1,0 +1,104 @@
+//! The memory of a registrar.
+
+use super::assoc::AssocSlot;
+use super::subscription::Subscription;
+use crate::handlespace::HandlespaceStorage;
+
+/// The memory of a [`Registrar`](super::Registrar), without an allocator. In a `static` it lands in `.bss`.
+///
+/// * `POOLS`, `ELEMENTS`: how many of them there can be at once.
+/// * `PEERS`: how many registrars there can be whose elements are known, with one's own.
+/// * `ASSOCS`: how many associations.
+/// * `SUBSCRIPTIONS`: how many of them, of all associations together.
+/// * `HANDLE`: bytes of the longest pool handle.
+/// * `DATA`: bytes of an element's user transport, policy and ASAP transport together, each padded to a multiple of
+///   four. An SCTP transport takes 8 bytes, and 8 for each IPv4 and 20 for each IPv6 address; a policy 8 to 16.
+#[derive(Debug)]
+pub struct RegistrarStorage<
+    const POOLS: usize,
+    const ELEMENTS: usize,
+    const PEERS: usize,
+    const ASSOCS: usize = 16,
+    const SUBSCRIPTIONS: usize = 16,
+    const HANDLE: usize = 32,
+    const DATA: usize = 96,
+> {
+    pub(super) handlespace: HandlespaceStorage<POOLS, ELEMENTS, PEERS, HANDLE, DATA>,
+    pub(super) assocs: [AssocSlot; ASSOCS],
+    pub(super) subscriptions: [Subscription; SUBSCRIPTIONS],
+    pub(super) subscribed: [[u8; HANDLE]; SUBSCRIPTIONS],
+    pub(super) echo: [u8; HANDLE],
+    pub(super) offending: [u8; DATA],
+    pub(super) report: [u8; DATA],
+}
+
+impl<
+    const POOLS: usize,
+    const ELEMENTS: usize,
+    const PEERS: usize,
+    const ASSOCS: usize,
+    const SUBSCRIPTIONS: usize,
+    const HANDLE: usize,
+    const DATA: usize,
+> RegistrarStorage<POOLS, ELEMENTS, PEERS, ASSOCS, SUBSCRIPTIONS, HANDLE, DATA>
+{
+    /// Empty memory.
+    pub const fn new() -> Self {
+        RegistrarStorage {
+            handlespace: HandlespaceStorage::new(),
+            assocs: [const { AssocSlot::EMPTY }; ASSOCS],
+            subscriptions: [Subscription::EMPTY; SUBSCRIPTIONS],
+            subscribed: [[0; HANDLE]; SUBSCRIPTIONS],
+            echo: [0; HANDLE],
+            offending: [0; DATA],
+            report: [0; DATA],
+        }
+    }
+}
+
+impl<
+    const POOLS: usize,
+    const ELEMENTS: usize,
+    const PEERS: usize,
+    const ASSOCS: usize,
+    const SUBSCRIPTIONS: usize,
+    const HANDLE: usize,
+    const DATA: usize,
+> Default for RegistrarStorage<POOLS, ELEMENTS, PEERS, ASSOCS, SUBSCRIPTIONS, HANDLE, DATA>
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How far the memory of a registrar may grow.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegistrarLimits {
+    /// Pools.
+    pub pools: u32,
+    /// Pool elements of all pools.
+    pub elements: u32,
+    /// Registrars whose elements are known, with this one.
+    pub peers: u32,
+    /// Associations.
+    pub associations: u32,
+    /// Subscriptions of all associations.
+    pub subscriptions: u32,
+    /// Bytes of the longest pool handle.
+    pub handle_len: usize,
+}
+
+#[cfg(feature = "alloc")]
+impl Default for RegistrarLimits {
+    fn default() -> Self {
+        RegistrarLimits {
+            pools: 1_000_000,
+            elements: 4_000_000,
+            peers: 256,
+            associations: 1_000_000,
+            subscriptions: 1_000_000,
+            handle_len: crate::wire::PoolHandle::MAX_LEN,
+        }
+    }
+}

@@ -1,0 +1,517 @@
+//! The loop: wait for readiness, give the machine its inputs, carry out its outputs.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use mio::Events;
+use mio::net::TcpStream;
+use rserpool_core::wire::FrameError;
+use rserpool_core::{AssocId, DialId, Input, Instant, Machine, Output, Ppid};
+use tracing::debug;
+
+use super::accept::Accepted;
+use super::conn::Phase;
+use super::dial::Outcome;
+use super::handle::{Command, Shared, Stop};
+use super::io::{Io, Notice};
+use super::link::Received;
+use super::stats::CloseReason;
+use super::token::Source;
+use crate::Clock;
+
+/// How much is read from a connection at once, in bytes.
+const READ_LEN: usize = 64 << 10;
+/// A message of the greatest length with its padding.
+const SCRATCH_LEN: usize = 64 << 10;
+const EVENTS: usize = 1024;
+/// How much is done of each kind of work before the others have their turn.
+const ACCEPTS_PER_TURN: usize = 64;
+const DATAGRAMS_PER_TURN: usize = 64;
+const COMMANDS_PER_TURN: usize = 256;
+
+/// The machine and who listens to it.
+struct Owner<M, F> {
+    machine: M,
+    observer: F,
+    /// Where the machine writes a message.
+    scratch: Vec<u8>,
+    /// When the machine wants to be polled, as of the last drain.
+    deadline: Option<Instant>,
+}
+
+impl<M, F> Owner<M, F>
+where
+    M: Machine,
+    F: FnMut(M::Event, &mut M, Instant),
+{
+    /// Gives the machine an input and carries out what it then wishes; whether it took the input.
+    fn input(&mut self, io: &mut Io, now: Instant, input: Input<'_>) -> bool {
+        let result = self.machine.handle(now, input);
+        if let Err(error) = result {
+            io.stats.inputs_refused += 1;
+            debug!(?input, %error, "input refused");
+        }
+        self.drain(io, now);
+        result.is_ok()
+    }
+
+    /// Polls the machine until it waits.
+    fn drain(&mut self, io: &mut Io, now: Instant) {
+        loop {
+            let event = match self.machine.poll(now, &mut self.scratch) {
+                Output::Transmit(transmit) => {
+                    io.transmit(transmit, now);
+                    continue;
+                }
+                Output::Connect { dial, link, ppid, to } => {
+                    io.connect(dial, link, ppid, to, now);
+                    continue;
+                }
+                Output::Abandon { dial } => {
+                    io.abandon(dial);
+                    continue;
+                }
+                Output::Disconnect { assoc } => {
+                    io.disconnect(assoc);
+                    continue;
+                }
+                Output::Event(event) => event,
+                Output::BufferTooSmall { needed } => {
+                    // Otherwise the loop would not end. Only a broken machine comes here, whatever its peers send.
+                    assert!(needed > self.scratch.len(), "the machine's buffer is as large as it asks for");
+                    self.scratch.resize(needed, 0);
+                    continue;
+                }
+                Output::Wait(deadline) => {
+                    self.deadline = deadline;
+                    return;
+                }
+            };
+            (self.observer)(event, &mut self.machine, now);
+        }
+    }
+}
+
+/// A driver at work.
+pub(super) struct Engine<M, F> {
+    owner: Owner<M, F>,
+    io: Io,
+    clock: Clock,
+    shared: Arc<Shared>,
+    commands: Receiver<Command<M>>,
+    /// There may be commands that the waker will not announce again.
+    has_commands: bool,
+    /// Where all connections are read into.
+    rx: Vec<u8>,
+}
+
+impl<M, F> Engine<M, F>
+where
+    M: Machine,
+    F: FnMut(M::Event, &mut M, Instant),
+{
+    pub(super) fn new(io: Io, shared: Arc<Shared>, commands: Receiver<Command<M>>, machine: M, observer: F) -> Self {
+        Engine {
+            owner: Owner { machine, observer, scratch: vec![0; SCRATCH_LEN], deadline: None },
+            io,
+            clock: shared.clock,
+            shared,
+            commands,
+            has_commands: false,
+            rx: vec![0; READ_LEN],
+        }
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) fn run(mut self) -> io::Result<M> {
+        self.shared.set_thread();
+        let mut events = Events::with_capacity(EVENTS);
+        let now = self.clock.now();
+        self.owner.drain(&mut self.io, now);
+        self.write(now);
+        let stop = loop {
+            match self.shared.wanted_stop() {
+                Stop::No => self.turn(&mut events)?,
+                stop => break stop,
+            }
+        };
+        // What was asked for before the stop is still done.
+        let now = self.clock.now();
+        while let Ok(command) = self.commands.try_recv() {
+            command(&mut self.owner.machine, now);
+            self.owner.drain(&mut self.io, now);
+        }
+        if stop == Stop::Gracefully {
+            self.finish(&mut events)?;
+        }
+        self.publish();
+        Ok(self.owner.machine)
+    }
+
+    fn turn(&mut self, events: &mut Events) -> io::Result<()> {
+        self.wait(events, self.timeout())?;
+        let now = self.clock.now();
+        self.io.stats.turns += 1;
+        for event in events.iter() {
+            if Source::of(event.token()) == Source::Waker {
+                self.has_commands = true;
+            } else {
+                self.io.note(event);
+            }
+        }
+        self.run_commands(now);
+        self.accept(now);
+        self.settle_dials(now);
+        self.receive_datagrams(now);
+        self.serve_connections(now);
+        self.io.expire(now);
+        self.give_notice(now);
+        if self.owner.deadline.is_some_and(|deadline| deadline <= now) {
+            self.owner.input(&mut self.io, now, Input::Timeout);
+        }
+        self.write(now);
+        self.publish();
+        Ok(())
+    }
+
+    fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        // The timeout is rounded up to the system's resolution, so nothing is early and the loop does not spin.
+        match self.io.poll.poll(events, timeout) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// How long to sleep: not at all while work is left over from the last turn.
+    fn timeout(&self) -> Option<Duration> {
+        if self.has_commands || self.io.has_work(self.clock.now()) {
+            return Some(Duration::ZERO);
+        }
+        let deadline = [self.owner.deadline, self.io.deadline()].into_iter().flatten().min()?;
+        Some(self.clock.until(deadline))
+    }
+
+    fn publish(&mut self) {
+        self.io.stats.connections = self.io.conns.len() as u64;
+        self.io.stats.dials = self.io.dials.len() as u64;
+        self.shared.publish(&self.io.stats);
+    }
+
+    fn run_commands(&mut self, now: Instant) {
+        if !std::mem::take(&mut self.has_commands) {
+            return;
+        }
+        self.shared.acknowledge();
+        for _ in 0..COMMANDS_PER_TURN {
+            let Ok(command) = self.commands.try_recv() else { return };
+            command(&mut self.owner.machine, now);
+            self.owner.drain(&mut self.io, now);
+        }
+        self.has_commands = true;
+    }
+
+    fn accept(&mut self, now: Instant) {
+        for index in 0..self.io.acceptors.len() {
+            for _ in 0..ACCEPTS_PER_TURN {
+                let acceptor = &mut self.io.acceptors[index];
+                if !acceptor.is_ready(now) {
+                    break;
+                }
+                match acceptor.accept(now, self.io.config.accept_backoff) {
+                    Accepted::Stream(stream, peer) => self.accepted(index, stream, peer, now),
+                    Accepted::Shed => self.io.stats.refused += 1,
+                    Accepted::Nothing => break,
+                }
+            }
+        }
+    }
+
+    fn accepted(&mut self, index: usize, stream: TcpStream, peer: SocketAddr, now: Instant) {
+        let has_room = self.io.has_room();
+        let acceptor = &mut self.io.acceptors[index];
+        acceptor.note_refusing(!has_room, &"as many connections as are allowed");
+        if !has_room {
+            self.io.stats.refused += 1;
+            return;
+        }
+        let ppid = acceptor.ppid;
+        self.connected(stream, peer, ppid, Some(index), None, now);
+    }
+
+    fn settle_dials(&mut self, now: Instant) {
+        for _ in 0..self.io.decided.len() {
+            let Some(number) = self.io.decided.pop_front() else { break };
+            if let Some(outcome) = self.io.with_dials(now, |dials, context| dials.ready(number, context)) {
+                self.dialled(outcome, now);
+            }
+        }
+        while let Some(outcome) = self.io.with_dials(now, |dials, context| dials.expire(context)) {
+            self.dialled(outcome, now);
+        }
+    }
+
+    fn dialled(&mut self, outcome: Outcome, now: Instant) {
+        match outcome {
+            Outcome::Failed { dial } => self.io.dial_failed(dial),
+            Outcome::Established { dial, ppid, address, stream } => {
+                self.connected(stream, address, ppid, None, Some(dial), now);
+            }
+        }
+    }
+
+    fn connected(
+        &mut self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        ppid: Ppid,
+        acceptor: Option<usize>,
+        dial: Option<DialId>,
+        now: Instant,
+    ) {
+        let assoc = match self.io.adopt(stream, peer, ppid, acceptor, now) {
+            Ok(assoc) => assoc,
+            Err(error) => {
+                debug!(%peer, %error, "connection lost before it began");
+                if let Some(dial) = dial {
+                    self.io.dial_failed(dial);
+                }
+                return;
+            }
+        };
+        let Some(link) = self.io.conns.get_mut(assoc).map(|conn| conn.carrier.link()) else { return };
+        let input = Input::Connected { assoc, dial, link, peer: &[peer] };
+        if !self.owner.input(&mut self.io, now, input) {
+            self.io.close(assoc, CloseReason::Refused);
+        }
+    }
+
+    fn receive_datagrams(&mut self, now: Instant) {
+        for index in 0..self.io.channels.len() {
+            for _ in 0..DATAGRAMS_PER_TURN {
+                let channel = &mut self.io.channels[index];
+                if !channel.readable {
+                    break;
+                }
+                let ppid = channel.ppid;
+                let Some((len, from)) = channel.receive(&mut self.rx) else { break };
+                self.io.stats.datagrams_in += 1;
+                let input = Input::Datagram { from, ppid, bytes: &self.rx[..len] };
+                self.owner.input(&mut self.io, now, input);
+            }
+        }
+    }
+
+    /// Serves each connection in the queue once; what is left to do of it comes behind all others.
+    fn serve_connections(&mut self, now: Instant) {
+        for _ in 0..self.io.ready.len() {
+            let Some(slot) = self.io.ready.pop_front() else { break };
+            let Some((id, conn)) = self.io.conns.at(slot) else { continue };
+            conn.queued = false;
+            if !conn.wants_service() {
+                continue;
+            }
+            match conn.phase {
+                Phase::Open => self.serve(id, now),
+                Phase::Lingering { .. } => self.io.discard(id, &mut self.rx),
+                Phase::PeerEnded | Phase::Closing => {}
+            }
+        }
+    }
+
+    /// Reads once from a connection, unless it has messages left over, and handles what is complete.
+    fn serve(&mut self, id: AssocId, now: Instant) {
+        let Some(conn) = self.io.conns.get_mut(id) else { return };
+        let mut len = 0;
+        let mut ended = false;
+        if !conn.backlog {
+            match conn.carrier.receive(&mut self.rx) {
+                Received::Bytes { len: received, more } => {
+                    len = received;
+                    conn.readable = more || conn.end_signalled;
+                    self.io.stats.bytes_in += len as u64;
+                }
+                Received::Nothing => {
+                    conn.readable = false;
+                    return;
+                }
+                Received::End => {
+                    conn.readable = false;
+                    ended = true;
+                }
+                Received::Failed(error) => return self.io.close(id, CloseReason::Io(error)),
+            }
+        }
+        if ended {
+            // A message that is not complete never will be.
+            conn.phase = Phase::PeerEnded;
+            conn.partial_since = None;
+            return self.io.flush(id, now);
+        }
+        let handled = self.handle_messages(id, len, now);
+        let Some(conn) = self.io.conns.get_mut(id) else { return };
+        if handled.any {
+            conn.active_at = now;
+        }
+        match handled.until {
+            Until::Dry => {
+                conn.backlog = false;
+                if conn.inbox.is_empty() {
+                    conn.partial_since = None;
+                } else if handled.any || conn.partial_since.is_none() {
+                    conn.partial_since = Some(now);
+                }
+            }
+            Until::Budget | Until::Full => {
+                conn.backlog = true;
+                conn.paused = matches!(handled.until, Until::Full);
+                // That the rest is not handled is not the peer's doing.
+                conn.partial_since = None;
+            }
+            Until::Closed => {}
+            Until::Broken(error) => {
+                self.io.flush(id, now);
+                return self.io.close(id, CloseReason::Framing(error));
+            }
+        }
+        // The answers go now rather than at the end of the turn, which may be far: other connections are served yet.
+        if conn.carrier.unsent() > 0 {
+            self.io.flush(id, now);
+        } else {
+            self.io.watch(id);
+        }
+        self.io.enqueue(id.slot);
+    }
+
+    /// Handles what the inbox of a connection and the first `len` bytes that were read have complete.
+    fn handle_messages(&mut self, id: AssocId, len: usize, now: Instant) -> Handled {
+        let Some(conn) = self.io.conns.get_mut(id) else { return Handled { any: false, until: Until::Closed } };
+        // The machine's outputs may go to this very connection, so what is borrowed meanwhile is taken out of it.
+        let mut inbox = conn.inbox.take();
+        let mut chunk = &self.rx[..len];
+        let mut left = self.io.config.messages_per_turn;
+        let until = loop {
+            if left == 0 {
+                break Until::Budget;
+            }
+            let (ppid, bytes) = match inbox.next(&mut chunk) {
+                Ok(Some(message)) => message,
+                Ok(None) => break Until::Dry,
+                Err(error) => break Until::Broken(error),
+            };
+            left -= 1;
+            self.io.stats.messages_in += 1;
+            self.owner.input(&mut self.io, now, Input::Message { assoc: id, ppid, bytes });
+            // Look again: the machine may have closed it, or filled it.
+            let Some(conn) = self.io.conns.get_mut(id).filter(|conn| conn.phase == Phase::Open) else {
+                break Until::Closed;
+            };
+            if conn.carrier.unsent() >= self.io.config.out_pause {
+                self.io.flush(id, now);
+                match self.io.conns.get_mut(id) {
+                    None => break Until::Closed,
+                    Some(conn) if conn.carrier.unsent() >= self.io.config.out_pause => break Until::Full,
+                    Some(_) => {}
+                }
+            }
+        };
+        if matches!(until, Until::Budget | Until::Full) {
+            inbox.hold(chunk);
+        }
+        if !matches!(until, Until::Closed)
+            && let Some(conn) = self.io.conns.get_mut(id)
+        {
+            conn.inbox = inbox;
+        }
+        Handled { any: left < self.io.config.messages_per_turn, until }
+    }
+
+    /// Tells the machine what ended. What ends meanwhile is told in the next turn, so a machine that dials again at
+    /// once does not keep the driver from everything else.
+    fn give_notice(&mut self, now: Instant) {
+        for _ in 0..self.io.notices.len() {
+            match self.io.notices.pop_front() {
+                None => break,
+                Some(Notice::ConnectFailed(dial)) => {
+                    self.owner.input(&mut self.io, now, Input::ConnectFailed { dial });
+                }
+                Some(Notice::Closed(assoc)) => {
+                    self.owner.input(&mut self.io, now, Input::Closed { assoc });
+                    self.io.conns.free(assoc);
+                }
+            }
+        }
+    }
+
+    /// Writes to every connection that something was sent to.
+    fn write(&mut self, now: Instant) {
+        let mut dirty = std::mem::take(&mut self.io.dirty);
+        for slot in dirty.drain(..) {
+            if let Some((id, conn)) = self.io.conns.at(slot) {
+                conn.dirty = false;
+                self.io.flush(id, now);
+            }
+        }
+        // Keep the larger list's memory; what was added meanwhile had a part written and can take more.
+        dirty.append(&mut self.io.dirty);
+        self.io.dirty = dirty;
+    }
+
+    /// Stops listening, writes what waits for as long as that may take, and ends all connections.
+    fn finish(&mut self, events: &mut Events) -> io::Result<()> {
+        self.io.acceptors.clear();
+        self.io.channels.clear();
+        self.io.dials.clear();
+        let deadline = self.clock.now() + self.io.config.stop_timeout;
+        self.write(self.clock.now());
+        while self.unsent() && self.clock.now() < deadline {
+            self.wait(events, Some(self.clock.until(deadline)))?;
+            for event in events.iter() {
+                self.io.note(event);
+            }
+            self.write(self.clock.now());
+        }
+        for slot in self.io.conns.range() {
+            let Some((id, conn)) = self.io.conns.at(slot) else { continue };
+            // Read what is there: bytes that were not read would make the close a reset, which may overtake what was
+            // just written.
+            let _ = conn.carrier.finish();
+            for _ in 0..16 {
+                if !matches!(conn.carrier.receive(&mut self.rx), Received::Bytes { .. }) {
+                    break;
+                }
+            }
+            self.io.close(id, CloseReason::Machine);
+        }
+        Ok(())
+    }
+
+    fn unsent(&mut self) -> bool {
+        self.io.conns.range().any(|slot| self.io.conns.at(slot).is_some_and(|(_, conn)| conn.carrier.unsent() > 0))
+    }
+}
+
+/// What [`Engine::handle_messages`] did.
+struct Handled {
+    /// Whether it handled a message.
+    any: bool,
+    until: Until,
+}
+
+/// Why it ended.
+enum Until {
+    /// All that is complete is handled.
+    Dry,
+    /// The connection has had its turn.
+    Budget,
+    /// The peer has to take answers first.
+    Full,
+    /// The connection is closed, or will be.
+    Closed,
+    Broken(FrameError),
+}
