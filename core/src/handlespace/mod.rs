@@ -160,7 +160,8 @@ impl<'s> Handlespace<'s> {
         }
     }
 
-    /// How many bytes the slots in use and the tables of heads take, without handles and the elements' parameters.
+    /// How many bytes the slots in use and the tables of heads take: all that grows with the pools and
+    /// elements, but for the handles and the elements' parameters.
     pub fn table_bytes(&self) -> usize {
         fn slots<T>(len: u32) -> usize {
             len as usize * size_of::<T>()
@@ -174,7 +175,6 @@ impl<'s> Handlespace<'s> {
             + self.owner_index.0.bytes()
             + self.bindings.0.bytes()
             + self.timers.bytes()
-            + size_of_val(self.selection.as_slice())
     }
 
     /// Names a new pool or element apart from those that had its slot before it.
