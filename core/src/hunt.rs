@@ -72,9 +72,16 @@ pub struct Home {
 /// What the hunt wants done.
 pub(crate) enum HuntOutput {
     /// To [`Hunt::targets`].
-    Connect { dial: DialId, link: Link },
-    Abandon { dial: DialId },
-    Disconnect { assoc: AssocId },
+    Connect {
+        dial: DialId,
+        link: Link,
+    },
+    Abandon {
+        dial: DialId,
+    },
+    Disconnect {
+        assoc: AssocId,
+    },
 }
 
 pub(crate) struct Hunt<'s> {
@@ -216,7 +223,8 @@ impl<'s> Hunt<'s> {
         let same = |s: &ServerSlot| {
             s.state != SlotState::Free && s.link == link && s.port == port && s.addresses.contains(&first)
         };
-        let position = servers.iter().position(same).or_else(|| servers.iter().position(|s| s.state == SlotState::Free));
+        let position =
+            servers.iter().position(same).or_else(|| servers.iter().position(|s| s.state == SlotState::Free));
         let slot = servers.get_mut(position?)?;
         if slot.state == SlotState::Free {
             *slot = ServerSlot { link, port, tried: 0, ..ServerSlot::EMPTY };

@@ -1,9 +1,11 @@
 #![no_std]
 #![forbid(unsafe_code)]
-#![warn(clippy::std_instead_of_core, clippy::std_instead_of_alloc, clippy::alloc_instead_of_core)]
 #![cfg_attr(
     not(test),
     warn(
+        clippy::std_instead_of_core,
+        clippy::std_instead_of_alloc,
+        clippy::alloc_instead_of_core,
         clippy::indexing_slicing,
         clippy::unwrap_used,
         clippy::expect_used,
@@ -49,10 +51,10 @@ pub use error::RecvError;
 pub use hunt::{Home, ServerSlot};
 pub use ids::{AssocId, DialId, PeId, Ppid, ServerId};
 pub use machine::{Destination, Input, Link, Machine, Output, Transmit};
+#[cfg(feature = "alloc")]
+pub use registrar::RegistrarLimits;
 pub use registrar::{
     MAX_ANNOUNCED, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStats, RegistrarStorage, RemovalReason,
 };
-#[cfg(feature = "alloc")]
-pub use registrar::RegistrarLimits;
 pub use time::Instant;
 pub use user::{PoolUser, Resolution, ResolveError, SelectError, Unresolved, UserEvent, UserStorage};

@@ -1,10 +1,10 @@
 //! Reports of what was not understood (RFC 5354, 3 and 4; RFC 5352, 2.2.14).
 
+use crate::AssocId;
 use crate::scratch::Scratch;
 use crate::wire::asap::AsapError;
 use crate::wire::cause::Cause;
 use crate::wire::{AsapMessage, EmitError, OperationError, ParseError, ParseErrorKind, Reports};
-use crate::AssocId;
 
 /// An ASAP_ERROR that waits to be sent.
 #[derive(Debug)]

@@ -292,24 +292,24 @@ fn check_layout(message: Message<'_>, bytes: &[u8]) {
         (Message::Enrp(_), 0x04 | 0x07..=0x09) => 16,
         (Message::Enrp(_), _) => 12,
     };
-    check_items(&bytes[header..length], |ty| match ty {
-        0x3 => Some(8),
-        0x4..=0x7 | 0xb => Some(4),
-        0xa => Some(12),
-        _ => None,
-    });
+    check_items(&bytes[header..length], false);
 }
 
-/// `nested` tells how many bytes stand before the items in a value of this type.
-fn check_items(mut bytes: &[u8], nested: fn(usize) -> Option<usize>) {
+fn check_items(mut bytes: &[u8], are_causes: bool) {
     while !bytes.is_empty() {
         let (ty, length) = (be16(bytes, 0), be16(bytes, 2));
         let padded = length.next_multiple_of(4);
-        let value = &bytes[4..length];
-        if ty == 0xc {
-            check_items(value, |_cause| None);
-        } else if let Some(fields) = nested(ty) {
-            check_items(&value[fields..], nested);
+        // How many bytes stand before the items within a parameter of this type.
+        let fields = match ty {
+            _ if are_causes => None,
+            0x3 => Some(8),
+            0x4..=0x7 | 0xb => Some(4),
+            0xa => Some(12),
+            0xc => Some(0),
+            _ => None,
+        };
+        if let Some(fields) = fields {
+            check_items(&bytes[4 + fields..length], ty == 0xc);
         }
         if padded >= bytes.len() {
             assert_eq!(length, bytes.len(), "what contains the last parameter does not count its padding");
@@ -351,6 +351,10 @@ fn check_any(bytes: &[u8]) {
         let mut buf = vec![0xff; bytes.len()];
         assert_eq!(Policy::parse(policy.emit(&mut buf).unwrap()), Ok(policy));
         let _ = format!("{policy}");
+    }
+    if let Ok(element) = PoolElementParam::parse(bytes) {
+        let mut buf = vec![0xff; bytes.len()];
+        assert_eq!(PoolElementParam::parse(element.emit(&mut buf).unwrap()), Ok(element));
     }
     let _ = Deframer::new(MAX_MESSAGE_LEN).next(bytes);
 }
@@ -520,6 +524,18 @@ proptest! {
     }
 
     #[test]
+    fn pool_elements_parse_back_to_what_was_emitted(element in element()) {
+        let mut buf = vec![0xff; element.encoded_len()];
+        let bytes = element.emit(&mut buf).unwrap();
+        prop_assert_eq!(PoolElementParam::parse(bytes), Ok(element));
+        prop_assert_eq!(be16(bytes, 2), bytes.len());
+        prop_assert_eq!(bytes.len(), element.encoded_len());
+        for cut in 0..bytes.len() {
+            prop_assert!(PoolElementParam::parse(&bytes[..cut]).is_err());
+        }
+    }
+
+    #[test]
     fn policies_parse_back_to_what_was_emitted(policy in policy()) {
         let mut buf = [0xff; 200];
         let bytes = policy.emit(&mut buf).unwrap();
@@ -555,6 +571,11 @@ proptest! {
         bytes.extend(items.concat());
         set_length(&mut bytes);
         check_any(&bytes);
+    }
+
+    #[test]
+    fn an_arbitrary_parameter_never_panics(item in parameters()) {
+        check_any(&item);
     }
 
     #[test]

@@ -718,6 +718,27 @@ fn a_policy_has_exactly_the_values_of_its_type() {
 }
 
 #[test]
+fn a_parameter_alone_is_of_its_type_and_nothing_follows_it() {
+    let (transport, policy, element) = (sctp(), round_robin(), element(&[&sctp(), &round_robin()]));
+    let kinds = |bytes: &[u8]| {
+        [
+            Transport::parse(bytes).err().map(|error| error.kind),
+            Policy::parse(bytes).err().map(|error| error.kind),
+            PoolElementParam::parse(bytes).err().map(|error| error.kind),
+        ]
+    };
+    for (at, bytes, ty) in [(0, transport, SCTP_TRANSPORT), (1, policy, POLICY), (2, element, POOL_ELEMENT)] {
+        let mut expected = [Some(ParseErrorKind::Misplaced(ty)); 3];
+        expected[at] = None;
+        assert_eq!(kinds(&bytes), expected);
+        let more = [&bytes[..], &round_robin()].concat();
+        assert_eq!(kinds(&more)[at], Some(ParseErrorKind::TrailingBytes));
+        assert_eq!(kinds(&bytes[..bytes.len() - 1])[at], Some(ParseErrorKind::ParameterLength));
+    }
+    assert_eq!(kinds(&[]), [Some(ParseErrorKind::ParameterLength); 3]);
+}
+
+#[test]
 fn an_sctp_transport_has_one_or_more_addresses() {
     let invalid = ParseErrorKind::InvalidValue;
     assert_eq!(Transport::parse(&transport(SCTP_TRANSPORT, 0, &[])).unwrap_err().kind, invalid);

@@ -19,9 +19,24 @@
 //! up at the latest. No borrow of the machine need cross an `.await`.
 
 pub mod clock;
+pub mod control;
 pub mod driver;
+mod element;
+mod error;
 pub mod framing;
+mod member;
+mod options;
+mod registrar;
 pub mod seed;
+mod signal;
+pub mod status;
+mod user;
 
 pub use clock::Clock;
 pub use driver::{Bound, Driver, DriverConfig, DriverHandle, DriverStats};
+pub use element::{PoolElement, PoolListener, Registration, Service};
+pub use error::Error;
+pub use member::Member;
+pub use options::{EndpointOptions, resolve_registrar};
+pub use registrar::{RegistrarOptions, RegistrarServer};
+pub use user::{PoolStream, PoolUser, PoolWatch};

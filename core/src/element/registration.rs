@@ -8,8 +8,8 @@ use crate::config::EndpointConfig;
 use crate::hunt::Home;
 use crate::rand::Rng;
 use crate::wire::asap::{
-    Deregistration, DeregistrationResponse, EndpointKeepAlive, EndpointKeepAliveAck, Registration as RegistrationMessage,
-    RegistrationResponse,
+    Deregistration, DeregistrationResponse, EndpointKeepAlive, EndpointKeepAliveAck,
+    Registration as RegistrationMessage, RegistrationResponse,
 };
 use crate::wire::{AsapMessage, EmitError, Lifetime, Policy, PoolElementParam, PoolHandle, Transport};
 use crate::{AssocId, Instant, PeId, RecvError, ServerId};

@@ -2,7 +2,7 @@
 
 use arrayvec::ArrayVec;
 
-use super::{RegistrarConfig, Registrar};
+use super::{Registrar, RegistrarConfig};
 use crate::wire::asap::ServerAnnounce;
 use crate::wire::{AsapMessage, EmitError, List, Transport};
 use crate::{Instant, Link, RecvError, ServerId};

@@ -124,8 +124,7 @@ impl Registrar<'_> {
         };
         // The H flag is not set: the registrar is the home already. The identifier, which is rsplib's addition, tells
         // several elements on one association apart.
-        let message =
-            EndpointKeepAlive { adopt: false, server: self.id, pool_handle: pool.handle, id: Some(view.id) };
+        let message = EndpointKeepAlive { adopt: false, server: self.id, pool_handle: pool.handle, id: Some(view.id) };
         AsapMessage::from(message).emit(buf).map(<[u8]>::len)
     }
 

@@ -323,9 +323,6 @@ impl Machine for Registrar<'_> {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        earliest(
-            earliest(self.handlespace.next_deadline(), self.updates_due),
-            self.announcer.deadline(),
-        )
+        earliest(earliest(self.handlespace.next_deadline(), self.updates_due), self.announcer.deadline())
     }
 }

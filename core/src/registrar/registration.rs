@@ -45,11 +45,8 @@ impl Registrar<'_> {
             return Err(Refusal::LackOfResources);
         }
         // Rule 4: this server is the owner, whoever was before, and keeps where the registration came from.
-        let registration = Registration {
-            home: self.id,
-            asap_transport: peer.transport(),
-            ..Registration::from(element)
-        };
+        let registration =
+            Registration { home: self.id, asap_transport: peer.transport(), ..Registration::from(element) };
         let registered = self.handlespace.register(self.now, pool_handle, &registration);
         let registered = registered.map_err(|error| self.refusal(error, pool_handle))?;
 
@@ -97,10 +94,7 @@ impl Registrar<'_> {
     }
 
     fn refusal(&self, error: RegisterError, pool_handle: PoolHandle<'_>) -> Refusal {
-        let member = self
-            .handlespace
-            .find_pool(pool_handle)
-            .and_then(|pool| self.handlespace.next_element(pool, None));
+        let member = self.handlespace.find_pool(pool_handle).and_then(|pool| self.handlespace.next_element(pool, None));
         match (error, member) {
             (RegisterError::InconsistentPolicy, Some(member)) => Refusal::Policy(member),
             (RegisterError::InconsistentTransport, Some(member)) => Refusal::Transport(member),

@@ -16,12 +16,25 @@ pub(super) struct Reply {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ReplyKind {
-    Registration { id: PeId, refused: Option<Refusal> },
-    Deregistration { id: PeId, refused: Option<Refusal> },
+    Registration {
+        id: PeId,
+        refused: Option<Refusal>,
+    },
+    Deregistration {
+        id: PeId,
+        refused: Option<Refusal>,
+    },
     /// The elements are selected when the answer is first tried, and only then: a buffer that is too small must not
     /// cost the pool a turn.
-    Resolution { pool: PoolRef, max: usize, accepts_updates: bool, selected: Option<usize> },
-    NoResolution { refused: Refusal },
+    Resolution {
+        pool: PoolRef,
+        max: usize,
+        accepts_updates: bool,
+        selected: Option<usize>,
+    },
+    NoResolution {
+        refused: Refusal,
+    },
 }
 
 /// Why something is refused.
@@ -57,9 +70,7 @@ impl Registrar<'_> {
             Refusal::NonUniqueId => Cause::NonUniquePeId,
             Refusal::Policy(element) => Cause::InconsistentPolicy(self.handlespace.policy_bytes(element)),
             Refusal::LackOfResources => Cause::LackOfResources,
-            Refusal::Transport(element) => {
-                Cause::InconsistentTransport(self.handlespace.user_transport_bytes(element))
-            }
+            Refusal::Transport(element) => Cause::InconsistentTransport(self.handlespace.user_transport_bytes(element)),
             Refusal::ControlChannel => Cause::InconsistentControlChannel,
             Refusal::UnknownPool => Cause::UnknownPoolHandle,
             Refusal::Security => Cause::RejectedForSecurity,

@@ -46,8 +46,7 @@ impl Registrar<'_> {
             return false;
         }
         let mut head = state.subscribers;
-        let added =
-            self.subscriptions.add(assoc, pool_handle.as_bytes(), &mut head, &mut peer.first_subscription);
+        let added = self.subscriptions.add(assoc, pool_handle.as_bytes(), &mut head, &mut peer.first_subscription);
         if added {
             state.subscribers = head;
             peer.subscriptions = peer.subscriptions.saturating_add(1);

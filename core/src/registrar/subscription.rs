@@ -61,10 +61,7 @@ pub(crate) struct Subscriptions<'s> {
 }
 
 impl<'s> Subscriptions<'s> {
-    pub(crate) fn lent<const HANDLE: usize>(
-        slots: &'s mut [Subscription],
-        handles: &'s mut [[u8; HANDLE]],
-    ) -> Self {
+    pub(crate) fn lent<const HANDLE: usize>(slots: &'s mut [Subscription], handles: &'s mut [[u8; HANDLE]]) -> Self {
         Self::over(Arena::lent(slots), Blobs::lent(handles))
     }
 

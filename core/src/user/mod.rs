@@ -182,6 +182,23 @@ impl<'s> PoolUser<'s> {
         cache.pool(resolution).into_iter().flat_map(|p| cache.elements_of(p)).filter_map(|e| cache.view(e))
     }
 
+    /// The pool of a handle, if it is in the cache.
+    pub fn find(&self, pool_handle: &[u8]) -> Option<Resolution> {
+        let cache = self.resolver.cache();
+        cache.find(pool_handle).map(|pool| cache.resolution(pool))
+    }
+
+    /// Whether a request for a pool is under way, or waits for a home registrar.
+    pub fn is_pending(&self, resolution: Resolution) -> bool {
+        self.resolver.is_pending(resolution)
+    }
+
+    /// What is known of a pool: it has elements, or why not. `None`: no answer has come yet, or the pool is not in the
+    /// cache. A stale answer is still one.
+    pub fn answer(&self, resolution: Resolution) -> Option<Result<(), Unresolved>> {
+        self.resolver.answer(resolution)
+    }
+
     /// The policy type of a pool that was resolved.
     pub fn policy_type(&self, resolution: Resolution) -> Option<u32> {
         let cache = self.resolver.cache();
@@ -364,9 +381,5 @@ pub(crate) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant
 }
 
 pub(crate) fn transmit<E>(to: AssocId, buf: &[u8], len: usize) -> Output<'_, E> {
-    Output::Transmit(Transmit {
-        to: Destination::Assoc(to),
-        ppid: Ppid::Asap,
-        bytes: buf.get(..len).unwrap_or(&[]),
-    })
+    Output::Transmit(Transmit { to: Destination::Assoc(to), ppid: Ppid::Asap, bytes: buf.get(..len).unwrap_or(&[]) })
 }

@@ -118,6 +118,22 @@ impl<'s> Resolver<'s> {
         }
     }
 
+    pub(crate) fn is_pending(&self, resolution: Resolution) -> bool {
+        self.cache.pool(resolution).is_some_and(|pool| self.cache.pools.at(pool).request != Request::None)
+    }
+
+    /// What the last answer was, unless a request is under way that followed a refusal.
+    pub(crate) fn answer(&self, resolution: Resolution) -> Option<Result<(), Unresolved>> {
+        let entry = self.cache.pools.at(self.cache.pool(resolution)?);
+        match entry.answer {
+            Answer::None => None,
+            Answer::Positive(_) => Some(Ok(())),
+            Answer::Negative(..) if entry.request != Request::None => None,
+            Answer::Negative(0, _) => Some(Err(Unresolved::NoAnswer)),
+            Answer::Negative(code, _) => Some(Err(Unresolved::Refused(code))),
+        }
+    }
+
     /// Hands out an element by the pool's policy (RFC 5352, 6.5.2; RFC 5356).
     pub(crate) fn select(
         &mut self,
@@ -199,8 +215,7 @@ impl<'s> Resolver<'s> {
         } else if asked {
             entry.updates_from = None;
         }
-        let fresh_until =
-            if entry.subscribe && entry.updates_from == Some(assoc) { Instant::MAX } else { until };
+        let fresh_until = if entry.subscribe && entry.updates_from == Some(assoc) { Instant::MAX } else { until };
         if let Some(error) = &response.error {
             let code = error.code().unwrap_or(0);
             entry.answer = Answer::Negative(code, until);
@@ -269,13 +284,7 @@ impl<'s> Resolver<'s> {
     }
 
     /// The next thing to do. `home`: whether there is a home registrar to send to.
-    pub(crate) fn poll(
-        &mut self,
-        now: Instant,
-        config: &EndpointConfig,
-        home: bool,
-        buf: &mut [u8],
-    ) -> Option<Step> {
+    pub(crate) fn poll(&mut self, now: Instant, config: &EndpointConfig, home: bool, buf: &mut [u8]) -> Option<Step> {
         if self.due.is_none_or(|due| due > now) {
             return None;
         }
@@ -335,13 +344,13 @@ impl<'s> Resolver<'s> {
         let entry = self.cache.pools.at_mut(pool);
         entry.request = Request::None;
         entry.attempts = 0;
-        if entry.subscribe {
-            let again = now + config.stale_cache_value;
-            entry.answer = match entry.answer {
-                Answer::Positive(_) => Answer::Positive(again),
-                Answer::None | Answer::Negative(..) => Answer::Negative(0, again),
-            };
-        }
+        // A subscription asks again then. What was known before is not known to be wrong, only stale.
+        let again = now + config.stale_cache_value;
+        entry.answer = match entry.answer {
+            Answer::Positive(_) if entry.subscribe => Answer::Positive(again),
+            Answer::Positive(until) => Answer::Positive(until),
+            Answer::None | Answer::Negative(..) => Answer::Negative(0, again),
+        };
         Outcome::Unresolved(self.cache.resolution(pool), Unresolved::NoAnswer)
     }
 

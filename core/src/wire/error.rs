@@ -71,7 +71,9 @@ impl fmt::Display for ParseErrorKind {
             ParseErrorKind::UnknownParameter { parameter_type, .. } => {
                 write!(f, "unknown parameter type {parameter_type:#06x}")
             }
-            ParseErrorKind::UnknownMessage { message_type, .. } => write!(f, "unknown message type {message_type:#04x}"),
+            ParseErrorKind::UnknownMessage { message_type, .. } => {
+                write!(f, "unknown message type {message_type:#04x}")
+            }
         }
     }
 }

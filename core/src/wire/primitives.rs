@@ -8,10 +8,6 @@ use super::error::{ParseError, ParseErrorKind};
 /// What a reader returns: the rest of the input and a value.
 pub(crate) type Step<'a, T> = IResult<&'a [u8], T, ParseError<'a>>;
 
-pub(crate) fn fail<'a, T>(kind: ParseErrorKind, item: &'a [u8]) -> Step<'a, T> {
-    Err(Err::Failure(ParseError::new(kind, item)))
-}
-
 /// `N` bytes.
 fn array<const N: usize>(input: &[u8]) -> Step<'_, [u8; N]> {
     match input.split_first_chunk::<N>() {
@@ -46,7 +42,11 @@ pub(crate) fn padding(input: &[u8], length: usize) -> &[u8] {
 }
 
 /// Ends a reading: an input that was too short or malformed is an error about `item`.
-pub(crate) fn or_invalid<'a, T>(step: Step<'a, T>, kind: ParseErrorKind, item: &'a [u8]) -> Result<(&'a [u8], T), ParseError<'a>> {
+pub(crate) fn or_invalid<'a, T>(
+    step: Step<'a, T>,
+    kind: ParseErrorKind,
+    item: &'a [u8],
+) -> Result<(&'a [u8], T), ParseError<'a>> {
     match step {
         Ok(done) => Ok(done),
         Err(Err::Incomplete(_)) => Err(ParseError::new(kind, item)),

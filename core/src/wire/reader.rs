@@ -5,7 +5,7 @@ use nom::Err;
 
 use super::error::{ParseError, ParseErrorKind};
 use super::param::is_known;
-use super::primitives::{Step, be_u16, fail, or_invalid, padding, take};
+use super::primitives::{Step, be_u16, or_invalid, padding, take};
 
 /// How many unrecognised parameters of one message are reported. More than that are skipped like the others, but not
 /// told of, so that a small message cannot ask for a large answer.
@@ -40,10 +40,8 @@ pub(crate) fn tlv(input: &[u8]) -> Step<'_, Tlv<'_>> {
     let (rest, ty) = be_u16(input)?;
     let (_, length) = be_u16(rest)?;
     let length = usize::from(length);
-    if length < 4 {
-        return fail(ParseErrorKind::ParameterLength, input);
-    }
     let (rest, whole) = take(input, length)?;
+    // A length below 4 leaves too little for the header.
     let (value, _) = take(whole, 4)?;
     Ok((padding(rest, length), Tlv { ty, value, whole }))
 }

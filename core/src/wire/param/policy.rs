@@ -165,9 +165,10 @@ impl<'a> Policy<'a> {
         let none: Step<'a, ()> = Ok((rest, ()));
         let one = || item.exactly(be_u32(rest));
         let two = || {
-            item.exactly(be_u32(rest).and_then(|(rest, load)| {
-                be_u32(rest).map(|(rest, degradation)| (rest, (load, degradation)))
-            }))
+            item.exactly(
+                be_u32(rest)
+                    .and_then(|(rest, load)| be_u32(rest).map(|(rest, degradation)| (rest, (load, degradation)))),
+            )
         };
         Ok(match policy_type {
             0x0000_0000 | 0x4000_0000 => return item.invalid(),
@@ -194,7 +195,8 @@ impl<'a> Policy<'a> {
                 | Policy::Priority { priority: value }
                 | Policy::LeastUsed { load: value }
                 | Policy::RandomizedLeastUsed { load: value } => w.u32(*value),
-                Policy::LeastUsedDegradation { load, degradation } | Policy::PriorityLeastUsed { load, degradation } => {
+                Policy::LeastUsedDegradation { load, degradation }
+                | Policy::PriorityLeastUsed { load, degradation } => {
                     w.u32(*load);
                     w.u32(*degradation);
                 }

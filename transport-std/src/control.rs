@@ -1,0 +1,123 @@
+//! The control socket: how a running registrar is asked for its state, on the same host.
+//!
+//! A Unix socket that only its owner can use. A client sends one line, the number of elements that it wants to see at
+//! most, and gets one line of JSON, a [`RegistrarStatus`].
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::status::RegistrarStatus;
+
+/// How long a client may take to ask or to read.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The control socket of the registrar with this ASAP port: in `$XDG_RUNTIME_DIR`, else `/run` where that can be
+/// written, else the directory for temporary files.
+#[must_use]
+pub fn default_path(asap_port: u16) -> PathBuf {
+    let name = format!("rserpool-registrar-{asap_port}.sock");
+    let run = Path::new("/run");
+    let writable =
+        |dir: &Path| dir.metadata().is_ok_and(|meta| meta.is_dir() && !meta.permissions().readonly()) && runs_as_root();
+    match std::env::var_os("XDG_RUNTIME_DIR") {
+        Some(dir) if !dir.is_empty() => PathBuf::from(dir).join(name),
+        _ if writable(run) => run.join(name),
+        _ => std::env::temp_dir().join(name),
+    }
+}
+
+/// Whether files that this process makes belong to root.
+fn runs_as_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    Path::new("/proc/self").metadata().is_ok_and(|meta| meta.uid() == 0)
+}
+
+/// Asks the registrar behind a control socket for its state, with at most `most` elements.
+///
+/// # Errors
+/// Nobody listens there, or what comes is no status.
+pub fn ask(path: &Path, most: usize) -> io::Result<RegistrarStatus> {
+    let mut stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(PATIENCE * 5))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    writeln!(stream, "{most}")?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    serde_json::from_str(&line).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// A control socket that is being served; it goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct ControlSocket {
+    path: PathBuf,
+    stopping: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ControlSocket {
+    /// Serves `status`, which is given the number of elements to show and may fail when the registrar ends.
+    pub(crate) fn open<F>(path: &Path, status: F) -> io::Result<Self>
+    where
+        F: Fn(usize) -> Option<RegistrarStatus> + Send + 'static,
+    {
+        let listener = bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&stopping);
+        let thread = thread::Builder::new().name("rserpool-control".to_owned()).spawn(move || {
+            for stream in listener.incoming() {
+                if stop.load(Ordering::Acquire) {
+                    break;
+                }
+                match stream.and_then(|stream| serve(stream, &status)) {
+                    Ok(()) => {}
+                    Err(error) => tracing::debug!(%error, "a control client was not served"),
+                }
+            }
+        })?;
+        Ok(ControlSocket { path: path.to_owned(), stopping, thread: Some(thread) })
+    }
+}
+
+/// A socket that a registrar left behind when it was killed is replaced; one that is in use is not.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && UnixStream::connect(path).is_err() => {
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)
+        }
+        bound => bound,
+    }
+}
+
+fn serve(mut stream: UnixStream, status: &impl Fn(usize) -> Option<RegistrarStatus>) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut line = String::new();
+    BufReader::new((&stream).take(64)).read_line(&mut line)?;
+    let most = line.trim().parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    if let Some(status) = status(most) {
+        let mut answer = serde_json::to_vec(&status)?;
+        answer.push(b'\n');
+        stream.write_all(&answer)?;
+    }
+    Ok(())
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Release);
+        // Wakes the thread.
+        let _ = UnixStream::connect(&self.path);
+        let _ = std::fs::remove_file(&self.path);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

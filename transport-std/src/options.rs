@@ -1,0 +1,97 @@
+//! What a pool element or a pool user needs to know of its surroundings.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use rserpool_core::{EndpointConfig, EndpointLimits, Link, Ppid};
+
+use crate::driver::{Channel, DriverConfig};
+use crate::error::Error;
+
+/// How an endpoint finds its registrars, and how long its calls wait.
+#[derive(Clone, Debug)]
+pub struct EndpointOptions {
+    /// Registrars that are known by configuration, each with its addresses.
+    pub registrars: Vec<Vec<SocketAddr>>,
+    /// Multicast channels on which registrars announce themselves (RFC 5352, 3.6). Default: none.
+    pub channels: Vec<Channel>,
+    /// Timers and thresholds of ASAP. Default: the RFC's.
+    pub asap: EndpointConfig,
+    /// How far memory may grow.
+    pub limits: EndpointLimits,
+    /// How long a call waits for its answer. Default: 30 s.
+    pub timeout: Duration,
+    /// How long a connection to a pool element may take to come up. Default: 3 s.
+    pub connect_timeout: Duration,
+    /// The sockets' limits.
+    pub driver: DriverConfig,
+}
+
+impl Default for EndpointOptions {
+    fn default() -> Self {
+        EndpointOptions {
+            registrars: Vec::new(),
+            channels: Vec::new(),
+            asap: EndpointConfig::default(),
+            limits: EndpointLimits::default(),
+            timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(3),
+            driver: DriverConfig::default(),
+        }
+    }
+}
+
+impl EndpointOptions {
+    /// Options with one registrar: see [`EndpointOptions::registrar`].
+    ///
+    /// # Errors
+    /// As [`EndpointOptions::registrar`].
+    pub fn with_registrar(registrar: &str) -> Result<Self, Error> {
+        Self::default().registrar(registrar)
+    }
+
+    /// Adds a registrar: `HOST`, `HOST:PORT`, `IPV4:PORT` or `[IPV6]:PORT`. Without a port it is 3863.
+    ///
+    /// # Errors
+    /// The name cannot be resolved.
+    pub fn registrar(mut self, registrar: &str) -> Result<Self, Error> {
+        self.registrars.push(resolve_registrar(registrar)?);
+        Ok(self)
+    }
+
+    /// Listens to the announcements of registrars on the IPv4 group 224.0.1.185.
+    #[must_use]
+    pub fn multicast(mut self) -> Self {
+        self.channels.push(Channel { send: false, ..Channel::v4(Ppid::Asap) });
+        self
+    }
+
+    /// The driver's configuration with this endpoint's channels.
+    pub(crate) fn driver_config(&self, thread_name: &str) -> DriverConfig {
+        DriverConfig { channels: self.channels.clone(), thread_name: thread_name.to_owned(), ..self.driver.clone() }
+    }
+
+    /// Which link the configured registrars are reached by.
+    pub(crate) fn link(&self) -> Link {
+        Link::Tcp
+    }
+}
+
+/// The addresses of a registrar: see [`EndpointOptions::registrar`].
+///
+/// # Errors
+/// The name cannot be resolved.
+pub fn resolve_registrar(registrar: &str) -> Result<Vec<SocketAddr>, Error> {
+    let resolved = match registrar.parse::<std::net::IpAddr>() {
+        Ok(ip) => Ok(vec![SocketAddr::new(ip, Ppid::Asap.port())]),
+        Err(_) if registrar.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
+            registrar.to_socket_addrs().map(Iterator::collect)
+        }
+        Err(_) => (registrar, Ppid::Asap.port()).to_socket_addrs().map(Iterator::collect::<Vec<_>>),
+    };
+    match resolved {
+        Ok(addresses) if !addresses.is_empty() => Ok(addresses),
+        Ok(_) => Err(Error::Name { name: registrar.to_owned(), error: None }),
+        Err(error) => Err(Error::Name { name: registrar.to_owned(), error: Some(error) }),
+    }
+}
