@@ -7,6 +7,8 @@
 //! * expire: the earliest timer and the removal of its element; the registrations before are not in the measure.
 //! * checksum: of the owner of all elements.
 
+#![allow(clippy::disallowed_types, reason = "a measurement has a clock")]
+
 use std::cell::Cell;
 use std::hint::black_box;
 use std::time::Duration;

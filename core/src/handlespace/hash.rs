@@ -18,12 +18,10 @@ fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     #[allow(clippy::cast_possible_truncation, reason = "the lower half")]
     let low = product as u64;
-    #[allow(clippy::cast_possible_truncation, reason = "the upper half is below 2^64")]
     let high = (product >> 64) as u64;
     low ^ high
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "the upper 32 bits of 64")]
 const fn upper(hash: u64) -> u32 {
     (hash >> 32) as u32
 }
@@ -65,7 +63,6 @@ pub(super) struct Buckets<'s>(pub(super) Heads<'s>);
 impl Buckets<'_> {
     /// Scales the hash to the number of chains, which so need not be a power of two.
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "below the number of chains")]
     fn position(&self, hash: u32) -> usize {
         ((u64::from(hash) * self.0.len() as u64) >> 32) as usize
     }

@@ -111,7 +111,10 @@ impl Ordered {
     }
 }
 
-const ORDERED: [(fn(u32, u32) -> Policy<'static>, fn(u64, u64, u64) -> u64, bool); 6] = [
+/// A policy by value and degradation, its key by value, degradation and counter, and whether selections count.
+type Case = (fn(u32, u32) -> Policy<'static>, fn(u64, u64, u64) -> u64, bool);
+
+const ORDERED: [Case; 6] = [
     (|_, _| Policy::RoundRobin, |_, _, _| 0, false),
     (|_, _| Policy::Other { policy_type: 0x8000_0001, data: b"1234" }, |_, _, _| 0, false),
     (|priority, _| Policy::Priority { priority }, |priority, _, _| u64::MAX - priority, false),
