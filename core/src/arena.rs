@@ -59,14 +59,6 @@ impl<T> Table<'_, T> {
             Table::Grown(slots) => slots,
         }
     }
-
-    pub(crate) fn grows(&self) -> bool {
-        match self {
-            Table::Lent(_) => false,
-            #[cfg(feature = "alloc")]
-            Table::Grown(_) => true,
-        }
-    }
 }
 
 /// What a slot keeps for the arena: the link of the free list.
@@ -110,11 +102,6 @@ impl<'s, T: Slot> Arena<'s, T> {
 
     pub(crate) fn len(&self) -> u32 {
         self.len
-    }
-
-    /// How many slots there can be.
-    pub(crate) fn limit(&self) -> u32 {
-        self.limit
     }
 
     pub(crate) fn is_full(&self) -> bool {

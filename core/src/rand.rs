@@ -26,15 +26,12 @@ impl Rng {
     /// The multiply-shift method: its bias is at most `bound` / 2^64.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         let product = u128::from(self.next_u64()) * u128::from(bound);
-        #[expect(clippy::cast_possible_truncation, reason = "the product's upper half is below 2^64")]
-        let upper = (product >> 64) as u64;
-        upper
+        (product >> 64) as u64
     }
 
     /// A uniform 32-bit value that is not 0 (an identifier).
     pub(crate) fn nonzero_u32(&mut self) -> u32 {
         loop {
-            #[expect(clippy::cast_possible_truncation, reason = "the upper 32 bits of 64")]
             let value = (self.next_u64() >> 32) as u32;
             if value != 0 {
                 return value;

@@ -1,12 +1,13 @@
 //! Keyed hashing, and tables of chains through slots.
 
-use crate::arena::{Arena, Idx, Slot, Table};
+use super::heads::Heads;
+use crate::arena::{Arena, Idx, Slot};
 use crate::rand::Rng;
 
 /// The secret of the hash functions. Handles and identifiers come from peers, who must not be able to choose them so
 /// that all fall into one chain.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Keys {
+pub(super) struct Keys {
     start: u64,
     factor: u64,
 }
@@ -17,23 +18,21 @@ fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     #[allow(clippy::cast_possible_truncation, reason = "the lower half")]
     let low = product as u64;
-    #[allow(clippy::cast_possible_truncation, reason = "the upper half is below 2^64")]
     let high = (product >> 64) as u64;
     low ^ high
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "the upper 32 bits of 64")]
 const fn upper(hash: u64) -> u32 {
     (hash >> 32) as u32
 }
 
 impl Keys {
-    pub(crate) fn new(rng: &mut Rng) -> Self {
+    pub(super) fn new(rng: &mut Rng) -> Self {
         // An odd factor is never 0, and a factor with its top bit set moves every bit upwards.
         Keys { start: rng.next_u64(), factor: rng.next_u64() | (1 << 63) | 1 }
     }
 
-    pub(crate) fn bytes(&self, bytes: &[u8]) -> u32 {
+    pub(super) fn bytes(&self, bytes: &[u8]) -> u32 {
         let (words, tail) = bytes.as_chunks::<8>();
         let mut hash = self.start ^ bytes.len() as u64;
         for word in words {
@@ -45,49 +44,33 @@ impl Keys {
     }
 
     #[inline]
-    pub(crate) fn pair(&self, a: u32, b: u32) -> u32 {
+    pub(super) fn pair(&self, a: u32, b: u32) -> u32 {
         let hash = fold(self.start ^ (u64::from(a) << 32 | u64::from(b)), self.factor);
         upper(fold(hash, self.start | 1))
     }
 }
 
 /// A slot that can be in a chain.
-pub(crate) trait Chained: Slot {
+pub(super) trait Chained: Slot {
     fn chain(&self) -> Idx;
     fn set_chain(&mut self, next: Idx);
 }
 
-/// The heads of the chains. Nothing ever iterates over them: their order is that of the hashes.
+/// The chains. Nothing ever iterates over them: their order is that of the hashes.
 #[derive(Debug)]
-pub(crate) struct Buckets<'s>(Table<'s, Idx>);
+pub(super) struct Buckets<'s>(pub(super) Heads<'s>);
 
-impl<'s> Buckets<'s> {
-    pub(crate) fn lent(heads: &'s mut [Idx]) -> Self {
-        heads.fill(Idx::NIL);
-        Buckets(Table::Lent(heads))
-    }
-
-    #[cfg(feature = "alloc")]
-    pub(crate) fn growable() -> Self {
-        Buckets(Table::Grown(alloc::vec::Vec::new()))
-    }
-
+impl Buckets<'_> {
     /// Scales the hash to the number of chains, which so need not be a power of two.
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "below the number of chains")]
     fn position(&self, hash: u32) -> usize {
-        ((u64::from(hash) * self.0.as_slice().len() as u64) >> 32) as usize
-    }
-
-    #[inline]
-    fn head(&self, hash: u32) -> Idx {
-        self.0.as_slice().get(self.position(hash)).copied().unwrap_or_default()
+        ((u64::from(hash) * self.0.len() as u64) >> 32) as usize
     }
 
     /// The slot with this hash for which `is_it` holds, or nil.
     #[inline]
-    pub(crate) fn find<T: Chained>(&self, slots: &Arena<'_, T>, hash: u32, is_it: impl Fn(Idx, &T) -> bool) -> Idx {
-        let mut i = self.head(hash);
+    pub(super) fn find<T: Chained>(&self, slots: &Arena<'_, T>, hash: u32, is_it: impl Fn(Idx, &T) -> bool) -> Idx {
+        let mut i = self.0.at(self.position(hash));
         while i.is_some() {
             let slot = slots.at(i);
             if is_it(i, slot) {
@@ -98,25 +81,23 @@ impl<'s> Buckets<'s> {
         Idx::NIL
     }
 
-    pub(crate) fn insert<T: Chained>(&mut self, slots: &mut Arena<'_, T>, hash: u32, i: Idx) {
+    pub(super) fn insert<T: Chained>(&mut self, slots: &mut Arena<'_, T>, hash: u32, i: Idx) {
         let at = self.position(hash);
-        if let Some(head) = self.0.as_mut_slice().get_mut(at) {
+        if let Some(head) = self.0.at_mut(at) {
             slots.at_mut(i).set_chain(*head);
             *head = i;
         }
     }
 
-    pub(crate) fn remove<T: Chained>(&mut self, slots: &mut Arena<'_, T>, hash: u32, i: Idx) {
+    pub(super) fn remove<T: Chained>(&mut self, slots: &mut Arena<'_, T>, hash: u32, i: Idx) {
         let next = slots.at(i).chain();
-        let head = self.head(hash);
-        if head == i {
-            let at = self.position(hash);
-            if let Some(head) = self.0.as_mut_slice().get_mut(at) {
-                *head = next;
-            }
+        let at = self.position(hash);
+        let Some(head) = self.0.at_mut(at) else { return };
+        if *head == i {
+            *head = next;
             return;
         }
-        let mut before = head;
+        let mut before = *head;
         while before.is_some() {
             let following = slots.at(before).chain();
             if following == i {
@@ -127,14 +108,11 @@ impl<'s> Buckets<'s> {
         }
     }
 
-    /// Doubles the number of chains when there are as many slots in use as chains: O(1) per insertion on average.
-    /// `hash` tells a slot's hash, or `None` where it is free or not in the table yet.
-    pub(crate) fn make_room<T: Chained>(&mut self, slots: &mut Arena<'_, T>, hash: impl Fn(&T) -> Option<u32>) -> bool {
-        let chains = self.0.as_slice().len();
-        if !self.0.grows() || (slots.len() as usize) < chains {
-            return false;
+    /// Makes more chains when there are as many slots in use. `hash` tells a slot's hash, or `None` where it is free.
+    pub(super) fn make_room<T: Chained>(&mut self, slots: &mut Arena<'_, T>, hash: impl Fn(&T) -> Option<u32>) {
+        if !self.0.grow(slots.len()) {
+            return;
         }
-        self.widen(chains.saturating_mul(2).max(8));
         let mut at = slots.after(Idx::NIL);
         while let Some(i) = at {
             if let Some(hash) = hash(slots.at(i)) {
@@ -142,25 +120,6 @@ impl<'s> Buckets<'s> {
             }
             at = slots.after(i);
         }
-        true
-    }
-
-    /// Sets the number of chains, where it can be set, and empties them.
-    fn widen(&mut self, chains: usize) {
-        match &mut self.0 {
-            Table::Lent(_) => {}
-            #[cfg(feature = "alloc")]
-            Table::Grown(heads) => {
-                heads.clear();
-                heads.resize(chains, Idx::NIL);
-            }
-        }
-        let _ = chains;
-    }
-
-    /// How many bytes the heads take.
-    pub(crate) fn bytes(&self) -> usize {
-        size_of_val(self.0.as_slice())
     }
 }
 

@@ -31,6 +31,7 @@
 
 mod element;
 mod hash;
+mod heads;
 pub(crate) mod list;
 mod owner;
 mod pool;
@@ -47,6 +48,7 @@ mod watch;
 pub(crate) use element::Element;
 pub use element::ElementView;
 use hash::{Buckets, Keys};
+use heads::Heads;
 use list::{Linked, Links};
 use owner::Owner;
 use pool::Pool;
@@ -119,16 +121,16 @@ impl<'s> Handlespace<'s> {
             pools: Arena::lent(&mut storage.pools),
             handle_limit: HANDLE,
             handles: Blobs::lent(&mut storage.handles),
-            pool_index: Buckets::lent(&mut storage.pool_heads),
+            pool_index: Buckets(Heads::lent(&mut storage.pool_heads)),
             elements: Arena::lent(&mut storage.elements),
             data: Blobs::lent(&mut storage.data),
-            element_index: Buckets::lent(&mut storage.element_heads),
+            element_index: Buckets(Heads::lent(&mut storage.element_heads)),
             owners: Arena::lent(&mut storage.owners),
-            owner_index: Buckets::lent(&mut storage.owner_heads),
+            owner_index: Buckets(Heads::lent(&mut storage.owner_heads)),
             keys: Keys::new(&mut rng),
             ranking: Ranking::new(Arena::lent(&mut storage.nodes), rng),
             timers: Timers::lent(&mut storage.timers),
-            bindings: Bindings::lent(&mut storage.assoc_heads),
+            bindings: Bindings(Heads::lent(&mut storage.assoc_heads)),
             selection: Table::Lent(&mut storage.selection),
             generation: 0,
         }
@@ -143,22 +145,23 @@ impl<'s> Handlespace<'s> {
             pools: Arena::growable(limits.pools),
             handle_limit: limits.handle_len,
             handles: Blobs::growable(),
-            pool_index: Buckets::growable(),
+            pool_index: Buckets(Heads::growable()),
             elements: Arena::growable(limits.elements),
             data: Blobs::growable(),
-            element_index: Buckets::growable(),
+            element_index: Buckets(Heads::growable()),
             owners: Arena::growable(limits.owners),
-            owner_index: Buckets::growable(),
+            owner_index: Buckets(Heads::growable()),
             keys: Keys::new(&mut rng),
             ranking: Ranking::new(Arena::growable(limits.elements), rng),
             timers: Timers::growable(),
-            bindings: Bindings::growable(),
+            bindings: Bindings(Heads::growable()),
             selection: Table::Grown(alloc::vec![ElementRef::default(); limits.selection]),
             generation: 0,
         }
     }
 
-    /// How many bytes the slots in use and the tables of heads take, without handles and the elements' parameters.
+    /// How many bytes the slots in use and the tables of heads take: all that grows with the pools and
+    /// elements, but for the handles and the elements' parameters.
     pub fn table_bytes(&self) -> usize {
         fn slots<T>(len: u32) -> usize {
             len as usize * size_of::<T>()
@@ -167,12 +170,11 @@ impl<'s> Handlespace<'s> {
             + slots::<Element>(self.elements.len())
             + slots::<Owner>(self.owners.len())
             + slots::<crate::policy::Node>(self.ranking.nodes())
-            + self.pool_index.bytes()
-            + self.element_index.bytes()
-            + self.owner_index.bytes()
-            + self.bindings.bytes()
+            + self.pool_index.0.bytes()
+            + self.element_index.0.bytes()
+            + self.owner_index.0.bytes()
+            + self.bindings.0.bytes()
             + self.timers.bytes()
-            + size_of_val(self.selection.as_slice())
     }
 
     /// Names a new pool or element apart from those that had its slot before it.

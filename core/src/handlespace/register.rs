@@ -244,8 +244,15 @@ impl Handlespace<'_> {
 
     /// Writes an element's parameters into its room, with padding.
     fn write(&mut self, i: Idx, layout: Layout, registration: &Registration<'_>) {
-        let Some(room) = self.data.make(i, padded_len(layout.end())) else { return };
-        room.fill(0);
+        let end = layout.end();
+        let Some(room) = self.data.make(i, padded_len(end)) else { return };
+        // The padding: the last word of each parameter starts as zeros. (To clear it all takes longer than to write it.)
+        for end in [usize::from(layout.user), layout.policy_end(), end] {
+            let last = padded_len(end).saturating_sub(4);
+            if let Some(word) = room.get_mut(last..).and_then(|rest| rest.first_chunk_mut::<4>()) {
+                *word = [0; 4];
+            }
+        }
         // There is room for what was measured: the results of writing say nothing new.
         let _ = registration.user_transport.emit(room);
         if let Some(room) = room.get_mut(layout.policy_at()..) {

@@ -1,8 +1,9 @@
 //! What a registrar keeps per element to see whether it is still there, and the elements of an association.
 
+use super::heads::Heads;
 use super::list::{self, Linked, Links};
 use super::{Element, ElementRef, Handlespace};
-use crate::arena::{Arena, Idx, Table};
+use crate::arena::{Arena, Idx};
 use crate::{AssocId, Instant};
 
 /// How the registrar stands with an element.
@@ -66,32 +67,19 @@ impl Linked<OnAssoc> for Element {
 /// The heads of the elements' lists by association: the one at the slot's remainder by their number. Slots are dense,
 /// so lists are shared only where there are more associations than room for elements, and none can be too many.
 #[derive(Debug)]
-pub(super) struct Bindings<'s>(Table<'s, Idx>);
+pub(super) struct Bindings<'s>(pub(super) Heads<'s>);
 
-impl<'s> Bindings<'s> {
-    pub(super) fn lent(heads: &'s mut [Idx]) -> Self {
-        heads.fill(Idx::NIL);
-        Bindings(Table::Lent(heads))
-    }
-
-    #[cfg(feature = "alloc")]
-    pub(super) fn growable() -> Self {
-        Bindings(Table::Grown(alloc::vec::Vec::new()))
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        size_of_val(self.0.as_slice())
-    }
-
-    fn head_mut(&mut self, assoc: AssocId) -> Option<&mut Idx> {
-        let heads = self.0.as_mut_slice();
-        let at = (assoc.slot as usize).checked_rem(heads.len())?;
-        heads.get_mut(at)
+impl Bindings<'_> {
+    fn place(&self, assoc: AssocId) -> usize {
+        (assoc.slot as usize).checked_rem(self.0.len()).unwrap_or(0)
     }
 
     fn head(&self, assoc: AssocId) -> Idx {
-        let heads = self.0.as_slice();
-        (assoc.slot as usize).checked_rem(heads.len()).and_then(|at| heads.get(at)).copied().unwrap_or_default()
+        self.0.at(self.place(assoc))
+    }
+
+    fn head_mut(&mut self, assoc: AssocId) -> Option<&mut Idx> {
+        self.0.at_mut(self.place(assoc))
     }
 
     fn insert(&mut self, elements: &mut Arena<'_, Element>, i: Idx) {
@@ -107,19 +95,10 @@ impl<'s> Bindings<'s> {
         elements.at_mut(i).watch.set_assoc(None);
     }
 
-    /// Doubles the number of heads when there are as many elements: O(1) per element on average.
+    /// Makes more heads when there are as many elements.
     pub(super) fn make_room(&mut self, elements: &mut Arena<'_, Element>) {
-        match &mut self.0 {
-            Table::Lent(_) => return,
-            #[cfg(feature = "alloc")]
-            Table::Grown(heads) => {
-                let count = heads.len();
-                if (elements.len() as usize) < count {
-                    return;
-                }
-                heads.clear();
-                heads.resize(count.saturating_mul(2).max(8), Idx::NIL);
-            }
+        if !self.0.grow(elements.len()) {
+            return;
         }
         let mut at = elements.after(Idx::NIL);
         while let Some(i) = at {

@@ -119,7 +119,7 @@ fn promote<T: Ranked>(
     let horizon = order.now.wrapping_add((ROUND + order.rest) / order.weight.max(1));
     loop {
         let node = order.waiting.first();
-        if node.is_nil() || (is_before(horizon, trees.at(node).key()) && order.ready.first().is_some()) {
+        if node.is_nil() || (!is_before(trees.at(node).key(), horizon) && order.ready.first().is_some()) {
             return;
         }
         let i = trees.at(node).head;
