@@ -17,7 +17,7 @@ fn closures_run_in_order_and_what_they_wish_is_done() {
     for kind in 0..100 {
         server.handle.post(move |toy, _| toy.send(assoc, &message(kind, 4))).unwrap();
     }
-    assert_eq!(server.handle.with(|toy, _| toy.full).unwrap(), false);
+    assert!(!server.handle.with(|toy, _| toy.full).unwrap());
     for kind in 0..100 {
         assert_eq!(read_exactly(&mut stream, 4), message(kind, 4));
     }

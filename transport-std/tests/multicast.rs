@@ -3,6 +3,7 @@
 mod common;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::slice::from_ref;
 
 use common::*;
 use rserpool_core::Ppid;
@@ -104,7 +105,7 @@ fn groups_on_one_port_are_apart() {
     let interface = Interface::V4(Ipv4Addr::LOCALHOST);
     on_loopback(IpAddr::V4(Ipv4Addr::new(239, 0, 0, 51)), interface, |one| {
         let other = Channel { group: SocketAddr::new(IpAddr::V4(GROUP_V4), one.group.port()), ..one.clone() };
-        let (hears_one, hears_other) = (rig(&[one.clone()]), rig(&[other.clone()]));
+        let (hears_one, hears_other) = (rig(from_ref(&one)), rig(from_ref(&other)));
         let both = rig(&[one, other]);
         hears_other.tell(|toy| toy.multicast(Ppid::Enrp, &message(1, 8)));
         for rig in [&hears_other, &both] {
