@@ -97,12 +97,16 @@ impl Acceptor {
                 ErrorKind::Interrupted | ErrorKind::ConnectionAborted => continue,
                 _ => {}
             }
-            if is_out_of_descriptors(&error) && self.shed() {
-                self.note_refusing(true, &error);
-                return Accepted::Shed;
+            if is_out_of_descriptors(&error)
+                && let Some(shed) = self.shed()
+            {
+                if matches!(shed, Accepted::Shed) {
+                    self.note_refusing(true, &error);
+                }
+                return shed;
             }
             // The socket stays readable, and readiness is signalled once only: come back by the clock.
-            warn!(listener = %self.address, %error, "cannot accept connections");
+            self.note_refusing(true, &error);
             self.resume_at = Some(now + backoff);
             return Accepted::Nothing;
         }
@@ -118,20 +122,28 @@ impl Acceptor {
         self.refusing = refusing;
     }
 
+    /// Accepts a connection with the reserved descriptor and closes it; `None` where that does not work either.
     #[cfg(unix)]
-    fn shed(&mut self) -> bool {
-        if self.reserve.take().is_none() {
-            self.reserve = reserve();
-            return false;
-        }
-        let shed = self.socket.accept().is_ok();
+    fn shed(&mut self) -> Option<Accepted> {
+        let shed = self.reserve.take().and_then(|file| {
+            drop(file);
+            match self.socket.accept() {
+                Ok(_) => Some(Accepted::Shed),
+                // Without a descriptor the system does not even say that there is nothing to accept.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    Some(Accepted::Nothing)
+                }
+                Err(_) => None,
+            }
+        });
         self.reserve = reserve();
         shed
     }
 
     #[cfg(not(unix))]
-    fn shed(&mut self) -> bool {
-        false
+    fn shed(&mut self) -> Option<Accepted> {
+        None
     }
 }
 

@@ -28,7 +28,8 @@ pub struct DriverConfig {
 
     /// While this many bytes wait to be written to a connection, nothing more is read from it. Default: 64 KiB.
     pub out_pause: usize,
-    /// A connection with more bytes than this waiting to be written is closed. Default: 4 MiB.
+    /// A connection that has more bytes than this waiting, and whose system does not take the surplus at once, is
+    /// closed. Default: 4 MiB.
     pub out_limit: usize,
     /// A connection whose peer took none of the waiting bytes for this long is closed. Default: 10 s.
     pub write_stall: Duration,

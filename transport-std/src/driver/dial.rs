@@ -3,9 +3,8 @@
 //! The addresses of a dial are tried in their order. An address that fails makes room for the next one at once, one
 //! that does not answer is joined by the next after a while, and the first that works wins: RFC 8305, 5.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::vec;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry};
@@ -30,7 +29,7 @@ pub(super) struct Dials {
 #[derive(Debug)]
 struct Dial {
     ppid: Ppid,
-    left: vec::IntoIter<SocketAddr>,
+    left: VecDeque<SocketAddr>,
     attempts: Vec<Attempt>,
     /// When to try the next address beside those that have not answered.
     next_at: Instant,
@@ -84,7 +83,7 @@ impl Dials {
         }
         let dial = Dial {
             ppid,
-            left: to.to_vec().into_iter(),
+            left: to.iter().copied().collect(),
             attempts: Vec::new(),
             next_at: context.now,
             give_up_at: context.now + context.config.connect_timeout,
@@ -150,7 +149,7 @@ impl Dials {
     /// Tries the next address of a dial.
     fn advance(&mut self, id: DialId, context: DialContext<'_>) -> Option<Outcome> {
         let dial = self.dials.get_mut(&id)?;
-        for address in dial.left.by_ref() {
+        while let Some(address) = dial.left.pop_front() {
             let number = self.next_attempt & Source::MAX_INDEX;
             self.next_attempt = self.next_attempt.wrapping_add(1);
             let registered = tcp::connect(address, context.config).and_then(|mut stream| {
@@ -182,7 +181,7 @@ impl Dials {
 
 impl Dial {
     fn deadline(&self) -> Instant {
-        if self.left.as_slice().is_empty() { self.give_up_at } else { self.next_at.min(self.give_up_at) }
+        if self.left.is_empty() { self.give_up_at } else { self.next_at.min(self.give_up_at) }
     }
 
     fn is_due(&self, now: Instant) -> bool {

@@ -181,12 +181,16 @@ impl Io {
         };
         conn.carrier.push(ppid, bytes, &mut self.buffers);
         self.stats.messages_out += 1;
-        if conn.carrier.unsent() > self.config.out_limit {
-            self.close(id, CloseReason::OutLimit);
-            return;
-        }
         if conn.stalled_since.is_none() {
             conn.stalled_since = Some(now);
+        }
+        if conn.carrier.unsent() > self.config.out_limit {
+            // Much at once is not the peer's fault: it may be willing to take it.
+            self.flush(id, now);
+        }
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if conn.carrier.unsent() > self.config.out_limit {
+            return self.close(id, CloseReason::OutLimit);
         }
         if !conn.dirty {
             conn.dirty = true;

@@ -276,3 +276,23 @@ pub fn nobody() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }
+
+/// Runs a test again in a process of its own, with at most `descriptors` file descriptors ("hard" for as many as are
+/// allowed), and tells whether this is that process.
+pub fn in_process_with_descriptors(test: &str, descriptors: &str) -> bool {
+    const MARK: &str = "RSERPOOL_TEST_CHILD";
+    if std::env::var_os(MARK).is_some() {
+        return true;
+    }
+    let limit = if descriptors == "hard" { "$(ulimit -Hn)" } else { descriptors };
+    let output = std::process::Command::new("sh")
+        .arg("-c")
+        .arg(format!("ulimit -n {limit} && exec \"$0\" --exact --nocapture --test-threads=1 {test}"))
+        .arg(std::env::current_exe().unwrap())
+        .env(MARK, "1")
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.contains("1 passed"), "{out}\n{err}");
+    false
+}
