@@ -211,6 +211,15 @@ impl Registration<'_> {
         Ok(self.endpoint.driver.handle().with(move |machine, _| machine.is_registered(key))?)
     }
 
+    /// Why the registrar refused it, if it did. It is not repeated until the policy is changed.
+    #[must_use]
+    pub fn refused(&self) -> Option<Error> {
+        match self.endpoint.shared.outcome(self.key) {
+            Some(Outcome::Refused(cause)) => Some(Error::Refused(cause)),
+            Some(Outcome::Deregistered) | None => None,
+        }
+    }
+
     /// Waits until the registrar has granted it.
     ///
     /// # Errors

@@ -107,7 +107,7 @@ impl Args {
         let control = match &self.control {
             Some(path) if path.as_os_str() == "none" => None,
             Some(path) => Some(path.clone()),
-            None => Some(control::default_path(listen.first().map_or(0, SocketAddr::port))),
+            None => listen.first().map(SocketAddr::port).filter(|port| *port != 0).map(control::default_path),
         };
         Ok(RegistrarOptions {
             listen,

@@ -1,0 +1,112 @@
+//! `rserpool status`
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use rserpool_core::Ppid;
+use rserpool_std::control;
+use rserpool_std::status::RegistrarStatus;
+
+use crate::error::Error;
+use crate::output::{self, Paint};
+use crate::table::Table;
+
+/// Show what a registrar on this host knows: its pools, elements, peers and counters
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// The registrar's control socket. Default: that of the registrar on --port
+    #[arg(long, value_name = "PATH")]
+    control: Option<PathBuf>,
+    /// The registrar's ASAP port
+    #[arg(long, value_name = "PORT", default_value_t = Ppid::Asap.port(), conflicts_with = "control")]
+    port: u16,
+    /// How many elements to show at most
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1000)]
+    elements: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  rserpool status                            the registrar on port 3863
+  rserpool status --control /run/my.sock     the one with this control socket
+  rserpool status --json | jq .element_count
+
+Exit status: 3 if there is no such registrar.";
+
+pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
+    let path = args.control.unwrap_or_else(|| control::default_path(args.port));
+    let status = control::ask(&path, args.elements).map_err(|error| {
+        Error::system(format_args!("ask the registrar at {} (does it run?)", path.display()), error)
+    })?;
+    let mut out = output::stdout();
+    if args.json {
+        output::json(&mut out, &status)?;
+    } else {
+        write(&mut out, &status)?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(out: &mut impl Write, status: &RegistrarStatus) -> std::io::Result<()> {
+    let paint = Paint::stdout();
+    writeln!(
+        out,
+        "{}  up {:.0} s, {}",
+        paint.bold(format_args!("registrar {:#010x}", status.id)),
+        status.uptime,
+        status.listening.join(", ")
+    )?;
+    writeln!(
+        out,
+        "{} pools, {} elements, {} subscriptions, checksum {:#06x}\n",
+        status.pool_count, status.element_count, status.subscriptions, status.checksum
+    )?;
+    if status.element_count > 0 {
+        let mut table = Table::new(&["POOL", "ID", "HOME", "TRANSPORT", "ADDRESS", "POLICY", "EXPIRES"]).right(&[6]);
+        for pool in &status.pools {
+            for element in &pool.elements {
+                table.row([
+                    pool.handle.clone(),
+                    format!("{:#010x}", element.id),
+                    format!("{:#010x}", element.home),
+                    pool.transport.clone(),
+                    element.addresses.join(" "),
+                    element.policy.clone(),
+                    element.expires_in.map_or_else(|| "never".to_owned(), |seconds| format!("{seconds:.0} s")),
+                ]);
+            }
+        }
+        table.write(out)?;
+        let shown: usize = status.pools.iter().map(|pool| pool.elements.len()).sum();
+        let hidden = usize::try_from(status.element_count).unwrap_or(usize::MAX).saturating_sub(shown);
+        if hidden > 0 {
+            writeln!(out, "{}", paint.dim(format_args!("and {hidden} more (--elements)")))?;
+        }
+        writeln!(out)?;
+    }
+    if !status.peers.is_empty() {
+        let mut table = Table::new(&["PEER", "ADDRESS", "STATE", "ELEMENTS", "CHECKSUM"]).right(&[3]);
+        for peer in &status.peers {
+            table.row([
+                format!("{:#010x}", peer.id),
+                peer.address.clone(),
+                peer.state.clone(),
+                peer.elements.to_string(),
+                format!("{:#06x}", peer.checksum),
+            ]);
+        }
+        table.write(out)?;
+        writeln!(out)?;
+    }
+    let mut table = Table::new(&["COUNTER", "COUNT"]).right(&[1]);
+    for (name, count) in status.counters.iter().filter(|(_, count)| *count > 0) {
+        table.row([name.clone(), count.to_string()]);
+    }
+    table.write(out)
+}
