@@ -151,8 +151,7 @@ fn elements_and_users_move_on_when_their_registrar_stops() {
     let both = [first.local_addr(), second.local_addr()];
     let endpoint = PoolElement::new(options(&both)).unwrap();
     let _registration = endpoint.register(&Service::tcp("pool", "127.0.0.1:7".parse().unwrap())).unwrap();
-    let (home, other) =
-        if first.status(0).unwrap().element_count == 1 { (first, second) } else { (second, first) };
+    let (home, other) = if first.status(0).unwrap().element_count == 1 { (first, second) } else { (second, first) };
     home.stop().unwrap();
     until(|| other.status(0).unwrap().element_count == 1);
     let user = PoolUser::new(options(&both)).unwrap();

@@ -22,8 +22,8 @@ pub(crate) fn expand<C: CommandFactory>(arguments: Vec<OsString>) -> Result<Vec<
     let Some((name, given)) = given.subcommand() else { return Ok(arguments) };
     let Some(subcommand) = command.find_subcommand(name) else { return Ok(arguments) };
 
-    let text =
-        std::fs::read_to_string(&file).map_err(|error| Error::system(format_args!("read {}", file.display()), error))?;
+    let text = std::fs::read_to_string(&file)
+        .map_err(|error| Error::system(format_args!("read {}", file.display()), error))?;
     let table: Table = text.parse().map_err(|error| Error::Usage(format!("{}: {error}", file.display())))?;
     check_sections(&file, &command, &table)?;
     let mut added = Vec::new();

@@ -47,6 +47,9 @@ pub(crate) struct Args {
     /// How long a service that is started may take until its port answers
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::duration)]
     start_timeout: Duration,
+    /// How long the service goes on after it has left the pool, so that its users can move on
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::duration)]
+    drain: Duration,
     /// Be the service: send back what comes in, on the address of --service (its port may be 0)
     #[arg(long, conflicts_with = "command")]
     echo: bool,
@@ -81,7 +84,8 @@ Examples:
   rserpool element --pool echo --service tcp://127.0.0.1:0 --echo
       a service to try things out
 
-On SIGTERM or SIGINT the service leaves the pool first; a COMMAND is then sent SIGTERM. The exit status is that of
+On SIGTERM or SIGINT the service leaves the pool first, and ends after the time of --drain; a COMMAND is then sent
+SIGTERM. The exit status is that of
 COMMAND, if there is one.";
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
@@ -148,6 +152,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
         if let Some(Wake::Signal(name)) = signals.wait_for(pause) {
             tracing::info!("{name}: {} leaves the pool {}", address.socket, args.pool);
             keeper.leave();
+            // A second signal ends the wait.
+            let _ = signals.wait_for(args.drain);
             return Ok(match child {
                 Some(child) => child::exit_code(child.terminate()),
                 None => ExitCode::SUCCESS,
@@ -195,9 +201,7 @@ impl Keeper<'_> {
     fn set_policy(&mut self, policy: Policy<'static>) -> Result<(), Error> {
         self.service.policy = policy;
         match &self.registration {
-            Some(registration) => {
-                registration.set_policy(policy).map_err(|error| Error::Failed(error.to_string()))
-            }
+            Some(registration) => registration.set_policy(policy).map_err(|error| Error::Failed(error.to_string())),
             None => Ok(()),
         }
     }
@@ -251,8 +255,8 @@ impl<'a> PolicySource<'a> {
 }
 
 fn read_policy(file: &PathBuf) -> Result<Policy<'static>, Error> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Error::system(format_args!("read {}", file.display()), error))?;
+    let text =
+        std::fs::read_to_string(file).map_err(|error| Error::system(format_args!("read {}", file.display()), error))?;
     values::policy(text.trim()).map_err(|error| Error::Usage(format!("{}: {error}", file.display())))
 }
 

@@ -35,9 +35,7 @@ impl EndpointArgs {
         let registrars =
             if self.registrars.is_empty() && options.channels.is_empty() { &localhost[..] } else { &self.registrars };
         for registrar in registrars {
-            options = options
-                .registrar(registrar)
-                .map_err(|error| Error::value("--registrar", registrar, error))?;
+            options = options.registrar(registrar).map_err(|error| Error::value("--registrar", registrar, error))?;
         }
         // The answers come from next door or from an operator's network: hunting once in ten seconds is for firmware.
         options.asap.t5_server_hunt = Duration::from_secs(1);

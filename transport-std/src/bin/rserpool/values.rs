@@ -73,9 +73,7 @@ pub(crate) fn policy(text: &str) -> Result<Policy<'static>, String> {
         ("prio", [priority]) => Ok(Policy::Priority { priority: *priority }),
         ("lu", [load]) => Ok(Policy::LeastUsed { load: *load }),
         ("rlu", [load]) => Ok(Policy::RandomizedLeastUsed { load: *load }),
-        ("lud", [load, degradation]) => {
-            Ok(Policy::LeastUsedDegradation { load: *load, degradation: *degradation })
-        }
+        ("lud", [load, degradation]) => Ok(Policy::LeastUsedDegradation { load: *load, degradation: *degradation }),
         ("plu", [load, degradation]) => Ok(Policy::PriorityLeastUsed { load: *load, degradation: *degradation }),
         ("rr" | "rand", _) => wanted("no value"),
         ("wrr" | "wrand" | "prio" | "lu" | "rlu", _) => wanted("one value"),

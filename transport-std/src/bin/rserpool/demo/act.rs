@@ -28,8 +28,10 @@ pub(super) fn play(args: &Args) -> Result<Score, Error> {
     let registrar = stage::registrar()?;
     let mut show = Show { score: Score::new(), quiet: args.json, paint: Paint::stdout() };
     show.say(format_args!("registrar {} listens on tcp://{}", registrar.id(), registrar.local_addr()));
-    let mut elements =
-        CAST.iter().map(|(name, id)| Element::start(name, *id, registrar.local_addr())).collect::<Result<Vec<_>, _>>()?;
+    let mut elements = CAST
+        .iter()
+        .map(|(name, id)| Element::start(name, *id, registrar.local_addr()))
+        .collect::<Result<Vec<_>, _>>()?;
     wait(|| Ok(count(&registrar)? == 3), "the three pool elements to register")?;
     for element in &registrar.status(9).map_err(failed)?.pools.first().map_or(Vec::new(), |p| p.elements.clone()) {
         let name = name_of(PeId(element.id));

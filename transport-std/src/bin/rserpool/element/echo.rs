@@ -13,8 +13,8 @@ pub(super) struct Echo {
 
 impl Echo {
     pub(super) fn start(address: SocketAddr) -> Result<Self, Error> {
-        let listener = TcpListener::bind(address)
-            .map_err(|error| Error::system(format_args!("listen on {address}"), error))?;
+        let listener =
+            TcpListener::bind(address).map_err(|error| Error::system(format_args!("listen on {address}"), error))?;
         let address = listener.local_addr().map_err(|error| Error::system("ask for the port", error))?;
         thread::Builder::new()
             .name("rserpool-echo".to_owned())
