@@ -16,7 +16,7 @@ use registration::{Registrations, Step as RegistrationStep};
 use crate::arena::Table;
 use crate::config::EndpointConfig;
 use crate::events::{Events, Queued};
-use crate::hunt::{Home, Hunt, HuntOutput, ServerSlot};
+use crate::hunt::{Home, Hunt, HuntOutput};
 use crate::rand::Rng;
 use crate::report::PendingReport;
 use crate::scratch::Scratch;
@@ -97,7 +97,7 @@ impl<'s> PoolElement<'s> {
     /// A pool element whose memory grows up to `limits`.
     #[cfg(feature = "alloc")]
     pub fn growable(limits: crate::EndpointLimits, config: EndpointConfig, seed: u64, now: Instant) -> Self {
-        let servers = Table::Grown(alloc::vec![ServerSlot::EMPTY; limits.servers as usize]);
+        let servers = Table::Grown(alloc::vec![crate::hunt::ServerSlot::EMPTY; limits.servers as usize]);
         PoolElement {
             hunt: Hunt::new(servers, &config),
             registrations: Registrations::growable(limits.elements),

@@ -78,7 +78,7 @@ impl<'s> PoolUser<'s> {
 
     fn build(
         cache: Cache<'s>,
-        servers: Table<'s, crate::ServerSlot>,
+        servers: Table<'s, crate::hunt::ServerSlot>,
         scratch: Scratch<'s>,
         config: EndpointConfig,
         seed: u64,
@@ -98,7 +98,7 @@ impl<'s> PoolUser<'s> {
     /// A pool user whose memory grows up to `limits`.
     #[cfg(feature = "alloc")]
     pub fn growable(limits: crate::EndpointLimits, config: EndpointConfig, seed: u64, now: Instant) -> Self {
-        let servers = Table::Grown(alloc::vec![crate::ServerSlot::EMPTY; limits.servers as usize]);
+        let servers = Table::Grown(alloc::vec![crate::hunt::ServerSlot::EMPTY; limits.servers as usize]);
         let cache = Cache::growable(limits.pools, limits.cached_elements);
         Self::build(cache, servers, Scratch::growable(), config, seed, now)
     }
