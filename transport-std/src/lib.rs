@@ -43,3 +43,8 @@ pub use member::Member;
 pub use options::{EndpointOptions, resolve_registrar};
 pub use registrar::{RegistrarOptions, RegistrarServer};
 pub use user::{PoolStream, PoolUser, PoolWatch};
+
+/// The README's programs are compiled, and those that can be are run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,6 +1,6 @@
 //! SIGTERM and SIGINT as something to wait for.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -63,9 +63,6 @@ impl Signals {
 
     /// Waits for anything, but not for ever.
     pub(crate) fn wait_for(&self, timeout: Duration) -> Option<Wake> {
-        match self.wakes.recv_timeout(timeout) {
-            Ok(wake) => Some(wake),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.wakes.recv_timeout(timeout).ok()
     }
 }
