@@ -4,7 +4,7 @@
 //! cargo run --example tokio_loop -- [REGISTRAR-ADDRESS]
 //! ```
 //!
-//! Registers an element of the pool "tokio", resolves the pool, and deregisters. The loop is in `node.rs`.
+//! Registers an element of the pool "tokio", resolves the pool, and deregisters. The loop is in `tokio_loop/node.rs`.
 
 use std::error::Error;
 
@@ -15,6 +15,7 @@ use rserpool_core::{
 use rserpool_std::{Clock, RegistrarOptions, RegistrarServer, seed::seed};
 use tokio::sync::mpsc;
 
+#[path = "tokio_loop/node.rs"]
 mod node;
 
 #[tokio::main(flavor = "current_thread")]
