@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::string::String;
 use std::vec::Vec;
-use std::{format, vec};
+use std::format;
 
 use proptest::prelude::*;
 
@@ -526,7 +526,7 @@ fn the_storage_is_small_and_can_be_a_static() {
 fn memory_grows_as_needed_and_everything_stays_where_it_is_found() {
     let mut space = Handlespace::growable(Limits::default(), 7);
     let names: Vec<String> = (0..300).map(|n| format!("pool number {n}")).collect();
-    let mut found = vec![];
+    let mut found = Vec::new();
     for id in 0..10 {
         for name in &names {
             let registered = space.register(Instant::ZERO, pool(name), &plain(id, id % 3 + 1)).unwrap();
