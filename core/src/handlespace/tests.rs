@@ -1,10 +1,10 @@
 //! The handlespace against a model of maps, in lent and in growing memory.
 
 use std::collections::BTreeMap;
+use std::format;
 use std::net::IpAddr;
 use std::string::String;
 use std::vec::Vec;
-use std::format;
 
 use proptest::prelude::*;
 
