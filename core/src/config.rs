@@ -4,11 +4,14 @@ use core::time::Duration;
 
 use crate::wire::Lifetime;
 
-/// The timers and thresholds of a pool element or pool user (RFC 5352, 7), with the RFC's defaults.
+/// The timers and thresholds of a pool element or pool user (RFC 5352, 7.1 and 7.2), with the RFC's defaults.
+///
+/// The numbers below are the defaults. A machine takes a copy when it is made; later changes have no effect on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct EndpointConfig {
-    /// T1-ENRPrequest: how long to wait for the answer to a handle resolution. 15 s.
+    /// T1-ENRPrequest: how long to wait for the answer to a handle resolution before it is sent again and another
+    /// registrar is looked for. 15 s.
     #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
     pub t1_enrp_request: Duration,
     /// T2-registration: how long to wait for the answer to a registration. 30 s.
@@ -21,7 +24,8 @@ pub struct EndpointConfig {
     /// lifetime, or half of it where that is later.
     #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
     pub t4_reregistration: Duration,
-    /// T5-Serverhunt: how long to wait for associations to registrars before others are tried. 10 s.
+    /// T5-Serverhunt: how long to wait for associations to registrars before others are tried (RFC 5352, 3.6). It
+    /// doubles with each round, up to `retran_max`. 10 s.
     #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
     pub t5_server_hunt: Duration,
     /// T7-ENRPoutdate: how long an announced registrar is remembered. 5 s.
@@ -34,7 +38,8 @@ pub struct EndpointConfig {
     pub max_reg_attempt: u32,
     /// MAX-REQUEST-RETRANSMIT: how often a handle resolution is sent again. 2.
     pub max_request_retransmit: u32,
-    /// stale_cache_value: for how long a resolution is good. The RFC has no default; 30 s.
+    /// stale_cache_value: for how long a resolution is good (RFC 5352, 3.3, C2). The RFC has no default; 30 s. Zero is
+    /// of use only with `serve_stale`: without it every answer is stale at once, and no element is ever handed out.
     #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
     pub stale_cache_value: Duration,
     /// Whether a stale entry is used while it is being renewed (RFC 5352, 3.3, C3), or the user waits. It waits.
@@ -42,7 +47,8 @@ pub struct EndpointConfig {
     /// How many elements to ask a registrar for, with the parameter 0x803f that rsplib's registrars know.
     /// `None` leaves it out, as the RFC has it, and gets all of them, or three from rsplib.
     pub wanted_items: Option<u32>,
-    /// Which announced registrars are taken up: SCTP transports, TCP transports.
+    /// By which of their transports announced registrars are taken up: TCP only. Registrars that are configured are
+    /// tried over the link that they were added with, whatever this says.
     pub links: Links,
 }
 
@@ -95,17 +101,17 @@ impl Default for EndpointConfig {
     }
 }
 
-/// How far the memory of an endpoint may grow.
+/// How far the memory of an endpoint may grow. Nothing is allocated before it is needed, but the places for registrars.
 #[cfg(feature = "alloc")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndpointLimits {
-    /// Pool elements that this endpoint is.
+    /// Pool elements that this endpoint is. 1,024; a pool user has no use for it.
     pub elements: u32,
-    /// Addresses of registrars.
+    /// Registrars that are known by configuration or announcement, each with up to four addresses. 32.
     pub servers: u32,
-    /// Pools in the cache.
+    /// Pools in the cache. 1,024.
     pub pools: u32,
-    /// Pool elements in the cache, of all pools together.
+    /// Pool elements in the cache, of all pools together. 16,384.
     pub cached_elements: u32,
 }
 

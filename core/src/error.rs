@@ -19,7 +19,8 @@ pub enum RecvError {
     NotOwner,
     /// A table of fixed size is full.
     Full,
-    /// An answer to an earlier message is still waiting: drain [`Machine::poll`](crate::Machine::poll) first.
+    /// An answer to an earlier message is still waiting: drain [`Machine::poll`](crate::Machine::poll) first. This
+    /// message was not read; it can be given again.
     Busy,
 }
 

@@ -20,7 +20,7 @@ const MAX_SURPLUS: usize = 8;
 
 /// A place for a registrar's address.
 #[derive(Clone, Debug, Default)]
-pub struct ServerSlot {
+pub(crate) struct ServerSlot {
     state: SlotState,
     link: Link,
     port: u16,
@@ -42,7 +42,7 @@ enum SlotState {
 
 impl ServerSlot {
     /// An empty place.
-    pub const EMPTY: ServerSlot = ServerSlot {
+    pub(crate) const EMPTY: ServerSlot = ServerSlot {
         state: SlotState::Free,
         link: Link::Sctp,
         port: 0,

@@ -25,7 +25,8 @@ pub trait Machine {
     /// Takes one input.
     ///
     /// # Errors
-    /// Says what was wrong with the input or which limit it met; see rule 2.
+    /// Says what was wrong with the input or which limit it met; see rule 2. Only [`RecvError::Busy`] is the caller's
+    /// doing: rule 1 was not followed. The message was not read then, and can be given again.
     fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), RecvError>;
 
     /// Gives the next output. `buf` holds the bytes of a message to send; one message is at most 65,535 bytes
@@ -37,7 +38,7 @@ pub trait Machine {
     fn next_deadline(&self) -> Option<Instant>;
 }
 
-/// What carries an association.
+/// What carries an association. The machines speak the same messages over both; the adapter frames them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Link {
@@ -80,7 +81,8 @@ pub enum Input<'a> {
         dial: Option<DialId>,
         /// What carries it.
         link: Link,
-        /// The peer's addresses: all of them on SCTP, one on TCP.
+        /// The peer's addresses: all of them on SCTP, one on TCP. A registrar keeps up to four, as the elements' ASAP
+        /// transport; the others do not look at them.
         peer: &'a [SocketAddr],
     },
     /// An attempt to connect has failed.

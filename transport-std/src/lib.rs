@@ -17,6 +17,9 @@
 //! [`handle`](rserpool_core::Machine::handle) (or the machine's own method); then drain
 //! [`poll`](rserpool_core::Machine::poll) until [`Output::Wait`](rserpool_core::Output::Wait), which says when to wake
 //! up at the latest. No borrow of the machine need cross an `.await`.
+//!
+//! The example `tokio_loop` is such a loop in one file, with connections, partial writes and a channel for the
+//! application: `examples/tokio_loop/node.rs`.
 
 pub mod clock;
 pub mod control;

@@ -16,7 +16,7 @@ use registration::{Registrations, Step as RegistrationStep};
 use crate::arena::Table;
 use crate::config::EndpointConfig;
 use crate::events::{Events, Queued};
-use crate::hunt::{Home, Hunt, HuntOutput, ServerSlot};
+use crate::hunt::{Home, Hunt, HuntOutput};
 use crate::rand::Rng;
 use crate::report::PendingReport;
 use crate::scratch::Scratch;
@@ -30,7 +30,10 @@ use crate::{AssocId, Input, Instant, Link, Machine, Output, PeId, Ppid, RecvErro
 
 const EVENTS: usize = 8;
 
-/// An endpoint that is one or several pool elements.
+/// An endpoint that is one or several pool elements, all of them with the same home registrar.
+///
+/// The server hunt (RFC 5352, 3.6) begins with the first `poll`. Whenever there is a new home registrar, all elements
+/// are registered with it; the application has nothing to do for that.
 ///
 /// ```
 /// use rserpool_core::wire::{Lifetime, Policy, Transport};
@@ -67,7 +70,7 @@ pub struct PoolElement<'s> {
 
 impl<'s> PoolElement<'s> {
     /// A pool element in the caller's memory. The same seed, and the same inputs, give the same outputs; take it from a
-    /// source of entropy, since the identifiers come from it (R2.2, RFC 5352, 3.1).
+    /// source of entropy, since the identifiers come from it (RFC 5352, 3.1).
     pub fn new<
         const ELEMENTS: usize,
         const SERVERS: usize,
@@ -97,7 +100,7 @@ impl<'s> PoolElement<'s> {
     /// A pool element whose memory grows up to `limits`.
     #[cfg(feature = "alloc")]
     pub fn growable(limits: crate::EndpointLimits, config: EndpointConfig, seed: u64, now: Instant) -> Self {
-        let servers = Table::Grown(alloc::vec![ServerSlot::EMPTY; limits.servers as usize]);
+        let servers = Table::Grown(alloc::vec![crate::hunt::ServerSlot::EMPTY; limits.servers as usize]);
         PoolElement {
             hunt: Hunt::new(servers, &config),
             registrations: Registrations::growable(limits.elements),
@@ -123,19 +126,21 @@ impl<'s> PoolElement<'s> {
     }
 
     /// Registers an element (Registration.Request, RFC 5352, 6.1). [`ElementEvent::Registered`],
-    /// [`ElementEvent::Rejected`] or [`ElementEvent::NoAnswer`] follows.
+    /// [`ElementEvent::Rejected`] or [`ElementEvent::NoAnswer`] follows; until there is a home registrar, none of them.
+    /// From then on the registration is renewed (T4-reregistration) until [`PoolElement::deregister`].
     ///
     /// # Errors
-    /// Names what of `info` cannot be registered, or which limit is reached.
+    /// Names what of `info` cannot be registered, or which limit is reached. Nothing has changed then.
     pub fn register(&mut self, now: Instant, info: &ElementInfo<'_>) -> Result<ElementKey, RegisterError> {
         self.advance(now);
         self.registrations.register(self.now, &mut self.rng, info)
     }
 
-    /// Changes an element's policy values, and registers it again with them (RFC 5352, 3.1).
+    /// Changes an element's policy values, and registers it again with them (RFC 5352, 3.1). While a registration is
+    /// under way, only the latest values are sent after it. The registrar refuses another policy type than the pool's.
     ///
     /// # Errors
-    /// The element is not known, or the policy too long.
+    /// [`RegisterError::UnknownElement`] or [`RegisterError::TooLong`].
     pub fn set_policy(&mut self, now: Instant, element: ElementKey, policy: Policy<'_>) -> Result<(), RegisterError> {
         self.advance(now);
         self.registrations.set_policy(self.now, element, policy)
@@ -144,23 +149,24 @@ impl<'s> PoolElement<'s> {
     /// Registers an element again at once, for example after [`ElementEvent::NoAnswer`].
     ///
     /// # Errors
-    /// The element is not known.
+    /// [`RegisterError::UnknownElement`].
     pub fn reregister(&mut self, now: Instant, element: ElementKey) -> Result<(), RegisterError> {
         self.advance(now);
         self.registrations.reregister(self.now, element)
     }
 
     /// Takes an element out of its pool (Deregistration.Request, RFC 5352, 6.2). [`ElementEvent::Deregistered`]
-    /// follows: with the registrar's answer, or after MAX-REG-ATTEMPT requests without one.
+    /// follows: with the registrar's answer, or after MAX-REG-ATTEMPT requests without one. Keep draining until then.
     ///
     /// # Errors
-    /// The element is not known.
+    /// [`RegisterError::UnknownElement`].
     pub fn deregister(&mut self, now: Instant, element: ElementKey) -> Result<(), RegisterError> {
         self.advance(now);
         self.registrations.deregister(self.now, element)
     }
 
-    /// An element's identifier.
+    /// An element's identifier; `None` once it is deregistered. A random one changes when a registrar
+    /// refuses it since it is taken.
     pub fn id(&self, element: ElementKey) -> Option<PeId> {
         self.registrations.id(element)
     }
@@ -175,7 +181,7 @@ impl<'s> PoolElement<'s> {
         self.registrations.is_empty()
     }
 
-    /// As [`PoolUser::resolve`](crate::PoolUser::resolve).
+    /// As [`PoolUser::resolve`](crate::PoolUser::resolve). Needs a storage with room for pools.
     ///
     /// # Errors
     /// The handle is unusable, or too many pools are in use.
@@ -187,7 +193,7 @@ impl<'s> PoolElement<'s> {
     /// As [`PoolUser::primary`](crate::PoolUser::primary).
     ///
     /// # Errors
-    /// There is none (yet).
+    /// [`SelectError`] says whether to wait for an event, to resolve again, or to give up.
     pub fn primary(&mut self, now: Instant, resolution: Resolution) -> Result<PoolElementParam<'_>, SelectError> {
         self.advance(now);
         self.resolver.select(self.now, &self.config, &mut self.rng, resolution)

@@ -17,19 +17,21 @@ use crate::{AssocId, Instant, PeId, RecvError, ServerId};
 /// What an application registers (Registration.Request, RFC 5352, 6.1).
 #[derive(Clone, Copy, Debug)]
 pub struct ElementInfo<'a> {
-    /// The pool.
+    /// The pool: any bytes, at least one, no more than the storage can hold.
     pub pool_handle: &'a [u8],
     /// The element's identifier; `None` for a random one, which is changed if the pool has it already.
     pub id: Option<PeId>,
-    /// Where users find the service.
+    /// Where users find the service. The addresses have to be given; the registrar puts none in.
     pub user_transport: Transport<'a>,
     /// Its part in the pool's policy.
     pub policy: Policy<'a>,
-    /// For how long a registration is to be good if it is not renewed.
+    /// For how long a registration is to be good if it is not renewed. It is renewed 20 s before its end, or after half
+    /// of it where that is later, and after T4-reregistration at the latest.
     pub lifetime: Lifetime,
 }
 
-/// One of an endpoint's pool elements. It is valid until the element is deregistered.
+/// One of an endpoint's pool elements. It is valid until the element is deregistered; to use it afterwards is harmless
+/// and answered by `None` or an error. It is of use only with the machine that gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ElementKey {
@@ -436,8 +438,8 @@ impl<'s> Registrations<'s> {
         }
     }
 
-    /// KA1 and KA2 (RFC 5352, 3.4): which elements are to be acknowledged. `Err`: the pool handle is none of ours, and the
-    /// message is discarded.
+    /// KA1 and KA2 (RFC 5352, 3.4): which elements are to be acknowledged. `Err`: the pool handle is none of ours, and
+    /// the message is discarded.
     pub(crate) fn keep_alive(
         &mut self,
         now: Instant,

@@ -10,11 +10,13 @@ pub(crate) const POLICY_ROOM: usize = 24;
 /// The memory of a [`PoolElement`](super::PoolElement), without an allocator. In a `static` it lands in `.bss`.
 ///
 /// * `ELEMENTS`: how many pool elements this endpoint can be.
-/// * `SERVERS`: how many addresses of registrars.
-/// * `POOLS`, `CACHED`: how many pools, and elements of other pools, its own handle resolutions keep; 0 for none.
+/// * `SERVERS`: how many registrars it can know, configured or announced, each with up to four addresses.
+/// * `POOLS`, `CACHED`: how many pools, and elements of all of them, its own handle resolutions keep; 0 for an endpoint
+///   that resolves nothing.
 /// * `HANDLE`: bytes of the longest pool handle.
-/// * `DATA`: bytes of the longest pool element parameter: 40 for one IPv4 address, 52 for one IPv6 address, and
-///   as much again for each further address of an SCTP transport as it has itself.
+/// * `DATA`: bytes of the longest pool element parameter (RFC 5354, 3.10): 40 for one IPv4 address, 52 for one IPv6
+///   address, 8 or 20 more for each further address of an SCTP transport, and the values of the policy, at most 8 bytes
+///   for those of RFC 5356. An element that takes more is left out of an answer.
 #[derive(Debug)]
 pub struct ElementStorage<
     const ELEMENTS: usize = 1,

@@ -22,7 +22,7 @@
 //!
 //! # At the pool user
 //!
-//! [`choose`] picks one of the usable candidates: at random by weight for the three random policies, the highest
+//! [`mod@choose`] picks one of the usable candidates: at random by weight for the three random policies, the highest
 //! priority for Priority, and otherwise in the order of the list, round and round.
 
 mod choose;

@@ -42,7 +42,10 @@ const EVENTS: usize = 16;
 /// How many associations can wait to be closed since there is no place for them.
 const MAX_REFUSED: usize = 8;
 
-/// A registrar.
+/// A registrar: nobody calls it but its adapter, with what pool elements and pool users send.
+///
+/// It dials nobody. An association that it has no place for is answered with [`RecvError::Full`] and an
+/// [`Output::Disconnect`].
 ///
 /// ```
 /// use rserpool_core::{Instant, Machine, Output, Registrar, RegistrarConfig, RegistrarStorage};
@@ -176,12 +179,12 @@ impl<'s> Registrar<'s> {
         &self.handlespace
     }
 
-    /// What has been counted.
+    /// What has been counted since the start.
     pub fn stats(&self) -> RegistrarStats {
         self.stats
     }
 
-    /// How many subscriptions there are.
+    /// How many subscriptions (RFC 5352, 2.2.5, S bit) there are, of all associations together.
     pub fn subscriptions(&self) -> u32 {
         self.subscriptions.count()
     }

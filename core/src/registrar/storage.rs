@@ -8,7 +8,7 @@ use crate::handlespace::HandlespaceStorage;
 ///
 /// * `POOLS`, `ELEMENTS`: how many of them there can be at once.
 /// * `PEERS`: how many registrars there can be whose elements are known, with one's own.
-/// * `ASSOCS`: how many associations.
+/// * `ASSOCS`: how many associations. One with [`AssocId::slot`](crate::AssocId::slot) at or above it is disconnected.
 /// * `SUBSCRIPTIONS`: how many of them, of all associations together.
 /// * `HANDLE`: bytes of the longest pool handle.
 /// * `DATA`: bytes of an element's user transport, policy and ASAP transport together, each padded to a multiple of
@@ -71,21 +71,21 @@ impl<
     }
 }
 
-/// How far the memory of a registrar may grow.
+/// How far the memory of a registrar may grow. Nothing is allocated before it is needed, but the room for one answer.
 #[cfg(feature = "alloc")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegistrarLimits {
-    /// Pools.
+    /// Pools. 1,000,000.
     pub pools: u32,
-    /// Pool elements of all pools.
+    /// Pool elements of all pools. 4,000,000.
     pub elements: u32,
-    /// Registrars whose elements are known, with this one.
+    /// Registrars whose elements are known, with this one. 256.
     pub peers: u32,
-    /// Associations.
+    /// Associations: all slots must be below it. 1,000,000.
     pub associations: u32,
-    /// Subscriptions of all associations.
+    /// Subscriptions of all associations. 1,000,000.
     pub subscriptions: u32,
-    /// Bytes of the longest pool handle.
+    /// Bytes of the longest pool handle. All that a message can carry.
     pub handle_len: usize,
 }
 

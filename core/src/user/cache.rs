@@ -6,7 +6,8 @@ use crate::blobs::Blobs;
 use crate::wire::{List, Policy, PoolElementParam, PoolHandle};
 use crate::{AssocId, Instant, PeId};
 
-/// A pool in the cache. It is valid until the entry makes room for another pool or is purged.
+/// A pool in the cache. It is valid until the entry makes room for another pool or is purged; to use it afterwards is
+/// harmless and answered by `None` or an error. It is of use only with the machine that gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Resolution {

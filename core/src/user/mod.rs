@@ -28,7 +28,8 @@ use crate::{AssocId, Destination, Input, Instant, Link, Machine, Output, PeId, P
 
 const EVENTS: usize = 8;
 
-/// A pool user.
+/// A pool user: [`resolve`](PoolUser::resolve) a pool handle, take an element with [`primary`](PoolUser::primary), and
+/// the [`next`](PoolUser::next) one when it fails. The server hunt (RFC 5352, 3.6) begins with the first `poll`.
 ///
 /// ```
 /// use rserpool_core::{EndpointConfig, Instant, Link, Machine, Output, PoolUser, UserStorage};
@@ -78,7 +79,7 @@ impl<'s> PoolUser<'s> {
 
     fn build(
         cache: Cache<'s>,
-        servers: Table<'s, crate::ServerSlot>,
+        servers: Table<'s, crate::hunt::ServerSlot>,
         scratch: Scratch<'s>,
         config: EndpointConfig,
         seed: u64,
@@ -98,7 +99,7 @@ impl<'s> PoolUser<'s> {
     /// A pool user whose memory grows up to `limits`.
     #[cfg(feature = "alloc")]
     pub fn growable(limits: crate::EndpointLimits, config: EndpointConfig, seed: u64, now: Instant) -> Self {
-        let servers = Table::Grown(alloc::vec![crate::ServerSlot::EMPTY; limits.servers as usize]);
+        let servers = Table::Grown(alloc::vec![crate::hunt::ServerSlot::EMPTY; limits.servers as usize]);
         let cache = Cache::growable(limits.pools, limits.cached_elements);
         Self::build(cache, servers, Scratch::growable(), config, seed, now)
     }
@@ -117,10 +118,12 @@ impl<'s> PoolUser<'s> {
 
     /// Resolves a pool handle (Translation.Request, RFC 5352, 6.9.1). `true`: the cache holds a good answer, and
     /// [`PoolUser::primary`] hands out an element at once. Otherwise [`UserEvent::Resolved`] or
-    /// [`UserEvent::Unresolved`] follows.
+    /// [`UserEvent::Unresolved`] follows: at the latest when MAX-REQUEST-RETRANSMIT + 1 requests were not answered, or
+    /// when there was no home registrar for as long as these would take (45 s by default).
     ///
     /// # Errors
-    /// The handle is unusable, or too many pools are in use.
+    /// [`ResolveError::BadHandle`]: the handle is empty or longer than the storage can hold. [`ResolveError::Full`]:
+    /// all places for pools are taken by requests under way and subscriptions.
     pub fn resolve(&mut self, now: Instant, pool_handle: &[u8]) -> Result<(Resolution, bool), ResolveError> {
         self.advance(now);
         self.resolver.resolve(self.now, &self.config, pool_handle, false)
@@ -141,24 +144,25 @@ impl<'s> PoolUser<'s> {
         self.resolver.unsubscribe(resolution);
     }
 
-    /// Forgets a pool (Cache_Purge_Request, RFC 5352, 6.4).
+    /// Forgets a pool and its elements (Cache_Purge_Request, RFC 5352, 6.4). The resolution is void.
     pub fn purge(&mut self, resolution: Resolution) {
         self.resolver.purge(resolution);
     }
 
-    /// Hands out the element that the pool's policy chooses (GETPRIMARYSERVER, RFC 5351, 4.1).
+    /// Hands out the element that the pool's policy chooses (GETPRIMARYSERVER, RFC 5351, 4.1). Each call chooses anew.
     ///
     /// # Errors
-    /// There is none (yet).
+    /// [`SelectError`] says whether to wait for an event, to resolve again, or to give up.
     pub fn primary(&mut self, now: Instant, resolution: Resolution) -> Result<PoolElementParam<'_>, SelectError> {
         self.advance(now);
         self.resolver.select(self.now, &self.config, &mut self.rng, resolution)
     }
 
-    /// Reports an element that failed and hands out the next best (GETNEXTSERVER, RFC 5351, 4.1).
+    /// Reports an element that failed, as [`PoolUser::report_failure`] does, and hands out the next best
+    /// (GETNEXTSERVER, RFC 5351, 4.1).
     ///
     /// # Errors
-    /// There is none (any more).
+    /// [`SelectError::Exhausted`] when all have failed; otherwise as for [`PoolUser::primary`].
     pub fn next(
         &mut self,
         now: Instant,
@@ -169,8 +173,9 @@ impl<'s> PoolUser<'s> {
         self.primary(now, resolution)
     }
 
-    /// Reports an element that failed (Transport.Failure, RFC 5352, 6.9.2). Says whether a report is sent: only for an
-    /// element that was handed out, and once each time.
+    /// Reports an element that failed (Transport.Failure, RFC 5352, 6.9.2), and passes it over until the registrar
+    /// names it again. Says whether a report is sent to the registrar (Endpoint Unreachable, 2.2.7 and 3.5): only for
+    /// an element that was handed out, and once each time.
     pub fn report_failure(&mut self, now: Instant, resolution: Resolution, failed: PeId) -> bool {
         self.advance(now);
         self.resolver.report_failure(self.now, resolution, failed)
@@ -199,7 +204,8 @@ impl<'s> PoolUser<'s> {
         self.resolver.answer(resolution)
     }
 
-    /// The policy type of a pool that was resolved.
+    /// The policy type of a pool that was resolved (RFC 5356, 3), as
+    /// [`Policy::policy_type`](crate::wire::Policy::policy_type) numbers it.
     pub fn policy_type(&self, resolution: Resolution) -> Option<u32> {
         let cache = self.resolver.cache();
         cache.pool(resolution).map(|pool| cache.pools.at(pool).policy_type).filter(|ty| *ty != 0)

@@ -7,10 +7,11 @@ use crate::hunt::ServerSlot;
 ///
 /// * `POOLS`: how many pools are known at once; the one that was not used for longest makes room for another.
 /// * `ELEMENTS`: how many pool elements of all pools together.
-/// * `SERVERS`: how many addresses of registrars.
+/// * `SERVERS`: how many registrars it can know, configured or announced, each with up to four addresses.
 /// * `HANDLE`: bytes of the longest pool handle.
-/// * `DATA`: bytes of the longest pool element parameter: 40 for one IPv4 address, 52 for one IPv6 address, and
-///   as much again for each further address of an SCTP transport as it has itself.
+/// * `DATA`: bytes of the longest pool element parameter (RFC 5354, 3.10): 40 for one IPv4 address, 52 for one IPv6
+///   address, 8 or 20 more for each further address of an SCTP transport, and the values of the policy, at most 8 bytes
+///   for those of RFC 5356. An element that takes more is left out of an answer.
 #[derive(Debug)]
 pub struct UserStorage<
     const POOLS: usize,
