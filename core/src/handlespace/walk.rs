@@ -4,8 +4,8 @@ use super::list;
 use super::pool::PoolState;
 use super::{Element, ElementRef, ElementView, Handlespace, InPool, PoolRef, PoolView};
 use crate::arena::Idx;
-use crate::wire::{PoolHandle, TransportKind};
-use crate::{Instant, PeId};
+use crate::wire::{Lifetime, PoolHandle, TransportKind};
+use crate::{Instant, PeId, ServerId};
 
 impl Handlespace<'_> {
     /// How many pools there are.
@@ -58,6 +58,15 @@ impl Handlespace<'_> {
             policy: self.policy_bytes(element),
             asap: self.asap_transport_bytes(element),
         })
+    }
+
+    /// What an answer to a pool user says about an element: its identifier, home, lifetime, and its user transport and
+    /// policy as [`Handlespace::user_transport_and_policy_bytes`].
+    #[inline]
+    pub(crate) fn answered(&self, element: ElementRef) -> Option<(PeId, ServerId, Lifetime, &[u8])> {
+        let i = self.live(element)?;
+        let slot = self.elements.at(i);
+        Some((slot.id, self.home(i), slot.lifetime, self.data.get(i, slot.layout.policy_end())))
     }
 
     /// The encoded user transport parameter of an element, without padding; empty where the element is gone.

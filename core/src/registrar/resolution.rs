@@ -149,17 +149,16 @@ impl Registrar<'_> {
                 w.items(self.handlespace.policy_bytes(*first));
             }
             for element in elements {
-                let Some(view) = self.handlespace.element(*element) else { continue };
-                let parameters = self.handlespace.user_transport_and_policy_bytes(*element);
+                let Some((id, home, lifetime, parameters)) = self.handlespace.answered(*element) else { continue };
                 // Type, length, three fields; and the padding before and after.
                 let grown = w.len().saturating_add(parameters.len()).saturating_add(16 + 6);
                 if grown > MAX_MESSAGE_LEN {
                     break;
                 }
                 w.tlv(POOL_ELEMENT, |w| {
-                    w.u32(view.id.0);
-                    w.u32(view.home.0);
-                    w.u32(view.lifetime.to_wire().cast_unsigned());
+                    w.u32(id.0);
+                    w.u32(home.0);
+                    w.u32(lifetime.to_wire().cast_unsigned());
                     w.items(parameters);
                 });
             }

@@ -8,7 +8,6 @@ use std::process::ExitCode;
 #[derive(Debug)]
 pub(crate) enum Error {
     /// What was asked for did not come about.
-    #[allow(dead_code, reason = "for subcommands that talk to others")]
     Failed(String),
     /// The command line is wrong in a way that the parser of arguments cannot see. Say the flag, the value and what is
     /// allowed: see [`Error::value`].

@@ -4,6 +4,7 @@
 //! One file or folder per subcommand, each with its `Args` and a `run(Args) -> Result<ExitCode, Error>`. Results go to
 //! stdout (see [`output`]), logs and errors to stderr.
 
+mod bench;
 mod config;
 mod decode;
 mod demo;
@@ -46,7 +47,7 @@ struct Cli {
 const AFTER_HELP: &str = "\
 Exit status:
   0  done
-  1  it failed: a message is malformed, no answer came, a target was missed
+  1  it failed: a message is malformed, no answer came
   2  wrong usage: an unknown flag, a value that is not allowed
   3  the system refused: a file, an address or a connection
 
@@ -60,6 +61,7 @@ enum Command {
     Resolve(resolve::Args),
     Status(status::Args),
     Decode(decode::Args),
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Command::Resolve(args) => resolve::run(args),
         Command::Status(args) => status::run(args),
         Command::Decode(args) => decode::run(args),
+        Command::Bench(args) => bench::run(args),
     };
     result.unwrap_or_else(|error| error.report())
 }
