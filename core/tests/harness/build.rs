@@ -56,7 +56,7 @@ impl Sim {
     }
 
     pub fn element_with(&mut self, config: EndpointConfig, servers: &[NodeId]) -> NodeId {
-        let seed = 1_000 + self.nodes.len() as u64;
+        let seed = self.random(1 << 30);
         let mut machine = PoolElement::new(leak(ElementStorage::<4, 8, 2, 8>::new()), config, seed, self.now);
         for n in servers {
             assert!(machine.add_server(Link::Tcp, &[address_of(*n)]));
@@ -69,7 +69,7 @@ impl Sim {
     }
 
     pub fn user_with(&mut self, config: EndpointConfig, servers: &[NodeId]) -> NodeId {
-        let seed = 2_000 + self.nodes.len() as u64;
+        let seed = self.random(1 << 30);
         let mut machine = PoolUser::new(leak(UserStorage::<2, 16, 8>::new()), config, seed, self.now);
         for n in servers {
             assert!(machine.add_server(Link::Tcp, &[address_of(*n)]));
