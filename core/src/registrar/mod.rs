@@ -290,7 +290,7 @@ impl Machine for Registrar<'_> {
                 Some(emitted) => Some(emitted),
                 None => match self.report.emit(buf) {
                     Some(emitted) => {
-                        self.stats.errors = self.stats.errors.wrapping_add(1);
+                        self.stats.errors = self.stats.errors.wrapping_add(u64::from(emitted.is_ok()));
                         Some(emitted)
                     }
                     None => match self.poll_elements(now, buf) {

@@ -133,7 +133,8 @@ impl Registrar<'_> {
         self.handlespace.watch(element)?.assoc()
     }
 
-    fn unbind(&mut self, element: ElementRef) {
+    /// The element leaves its association, which has one less.
+    pub(super) fn unbind(&mut self, element: ElementRef) {
         if let Some(peer) = self.assoc_of(element).and_then(|bound| self.assocs.get_mut(bound)) {
             peer.elements = peer.elements.saturating_sub(1);
         }
