@@ -232,6 +232,10 @@ impl<'s> Registrar<'s> {
     }
 
     fn connected(&mut self, assoc: AssocId, link: Link, peer: &[SocketAddr]) -> Result<(), RecvError> {
+        // An adapter says `Closed` before it uses a slot again. Where it did not, nothing must be left over.
+        if let Some(before) = self.assocs.occupant(assoc.slot) {
+            self.closed(before);
+        }
         if self.assocs.open(assoc, link, peer) {
             return Ok(());
         }
