@@ -265,7 +265,7 @@ impl<'s> PoolElement<'s> {
         if message.adopt && home_id != Some(message.server) {
             self.hunt.adopt(assoc, message.server);
             self.tell(Some(ElementEvent::HomeAdopted(Home { assoc, id: message.server })));
-            self.resolver.home_changed(self.now);
+            self.resolver.home_changed(self.now, &self.config);
             self.registrations.adopted(self.now);
         }
         Ok(())
@@ -279,7 +279,7 @@ impl<'s> PoolElement<'s> {
 
     fn home_changed(&mut self) {
         self.registrations.home_changed(self.now);
-        self.resolver.home_changed(self.now);
+        self.resolver.home_changed(self.now, &self.config);
     }
 
     fn drop_home(&mut self) {

@@ -141,7 +141,7 @@ impl<'s> PoolUser<'s> {
 
     /// Ends a subscription. The registrar goes on sending for the life of the association; what it sends is ignored.
     pub fn unsubscribe(&mut self, resolution: Resolution) {
-        self.resolver.unsubscribe(resolution);
+        self.resolver.unsubscribe(self.now, &self.config, resolution);
     }
 
     /// Forgets a pool and its elements (Cache_Purge_Request, RFC 5352, 6.4). The resolution is void.
@@ -257,7 +257,7 @@ impl<'s> PoolUser<'s> {
 
     fn home_lost(&mut self) {
         self.events.push(UserEvent::HomeLost);
-        self.resolver.home_changed(self.now);
+        self.resolver.home_changed(self.now, &self.config);
     }
 
     fn drop_home(&mut self) {
@@ -309,7 +309,7 @@ impl Machine for PoolUser<'_> {
                     if let Some(home) = self.hunt.home() {
                         self.events.push(UserEvent::HomeFound(home));
                     }
-                    self.resolver.home_changed(self.now);
+                    self.resolver.home_changed(self.now, &self.config);
                 }
                 Ok(())
             }
