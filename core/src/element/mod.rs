@@ -22,7 +22,7 @@ use crate::report::PendingReport;
 use crate::scratch::Scratch;
 use crate::user::{
     Cache, Outcome, Resolution, ResolveError, Resolver, SelectError, Step as ResolverStep, announcement, earliest,
-    is_asap_error, transmit,
+    transmit,
 };
 use crate::wire::asap::EndpointKeepAlive;
 use crate::wire::{AsapMessage, EmitError, Policy, PoolElementParam};
@@ -220,7 +220,7 @@ impl<'s> PoolElement<'s> {
             return Err(RecvError::Busy);
         }
         let parsed = AsapMessage::parse(bytes).map_err(|error| {
-            self.report.parse_error(assoc, &error, is_asap_error(bytes));
+            self.report.parse_error(assoc, bytes, &error);
             RecvError::Malformed(error.kind)
         })?;
         let from_home = self.hunt.is_home(assoc);
@@ -249,7 +249,7 @@ impl<'s> PoolElement<'s> {
         if self.hunt.is_home(assoc) {
             self.hunt.heard(&self.config);
         }
-        self.report.reports(assoc, &parsed.reports);
+        self.report.reports(assoc, bytes, &parsed.reports);
         Ok(())
     }
 

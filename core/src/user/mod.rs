@@ -229,7 +229,7 @@ impl<'s> PoolUser<'s> {
             return Err(RecvError::UnknownAssoc);
         }
         let parsed = AsapMessage::parse(bytes).map_err(|error| {
-            self.report.parse_error(assoc, &error, is_asap_error(bytes));
+            self.report.parse_error(assoc, bytes, &error);
             RecvError::Malformed(error.kind)
         })?;
         match &parsed.message {
@@ -243,7 +243,7 @@ impl<'s> PoolUser<'s> {
             _ => return Err(RecvError::Unexpected),
         }
         self.hunt.heard(&self.config);
-        self.report.reports(assoc, &parsed.reports);
+        self.report.reports(assoc, bytes, &parsed.reports);
         Ok(())
     }
 
@@ -268,10 +268,6 @@ impl<'s> PoolUser<'s> {
             self.hunt.start(self.now);
         }
     }
-}
-
-pub(crate) fn is_asap_error(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&0x0e)
 }
 
 /// A server announcement, if that is what a datagram holds.
