@@ -16,7 +16,7 @@ pub use build::*;
 pub use messages::*;
 use rserpool_core::wire::AsapMessage;
 use rserpool_core::{
-    AssocId, Destination, DialId, ElementEvent, Input, Instant, Link, Machine, PoolElement, PoolUser, Ppid, RecvError,
+    AssocId, Destination, DialId, ElementEvent, Home, Input, Instant, Link, Machine, PeId, PoolElement, PoolUser, Ppid, RecvError,
     Registrar, RegistrarEvent, UserEvent,
 };
 
@@ -94,6 +94,8 @@ impl Sent {
         AsapMessage::parse(&self.bytes).unwrap().message
     }
 }
+
+type State = (Option<Home>, u32, Vec<(PeId, Option<Instant>, Vec<u8>)>);
 
 enum Delivery {
     Message { conn: usize, side: usize, bytes: Vec<u8> },
@@ -216,7 +218,14 @@ impl Sim {
 
     /// Gives a machine an input now, drains it and says how it took it.
     pub fn input(&mut self, n: NodeId, input: Input<'_>) -> Result<(), RecvError> {
-        let now = self.now;
+        let done = self.handle(n, self.now, input);
+        self.drain(n);
+        done
+    }
+
+    /// The same with a clock of its own, and not drained.
+    pub fn handle(&mut self, n: NodeId, now: Instant, input: Input<'_>) -> Result<(), RecvError> {
+        let before = self.state(n);
         let node = &mut self.nodes[n];
         let done = match &mut node.role {
             Role::Registrar(machine) => machine.handle(now, input),
@@ -228,8 +237,29 @@ impl Sim {
         if let Err(error) = done {
             node.errors.push(error);
         }
-        self.drain(n);
+        assert!(done.is_ok() || self.state(n) == before, "rule 2: {done:?} leaves the state as it was");
         done
+    }
+
+    /// What can be seen of a machine's state.
+    fn state(&self, n: NodeId) -> State {
+        match &self.nodes[n].role {
+            Role::Registrar(machine) => {
+                let space = machine.handlespace();
+                let pools = std::iter::successors(space.next_pool(None), |pool| space.next_pool(Some(*pool)));
+                let elements = pools.flat_map(|pool| {
+                    std::iter::successors(space.next_element(pool, None), move |e| space.next_element(pool, Some(*e)))
+                });
+                let seen = elements.map(|e| {
+                    let view = space.element(e).unwrap();
+                    (view.id, view.expires, space.parameter_bytes(e).to_vec())
+                });
+                (None, machine.subscriptions(), seen.collect())
+            }
+            Role::Element(machine) => (machine.home(), 0, Vec::new()),
+            Role::User(machine) => (machine.home(), 0, Vec::new()),
+            Role::Script => (None, 0, Vec::new()),
+        }
     }
 
     /// Opens an association now. The acceptor's name for it is the second one.
@@ -285,8 +315,12 @@ impl Sim {
 
     /// Who is at the other end.
     pub fn peer(&self, n: NodeId, assoc: AssocId) -> Option<NodeId> {
+        self.other_end(n, assoc).map(|(node, _)| node)
+    }
+
+    pub fn other_end(&self, n: NodeId, assoc: AssocId) -> Option<(NodeId, AssocId)> {
         let ends = self.conns[self.conn(n, assoc)?];
-        Some(ends.iter().find(|e| e.node != n || e.assoc != assoc)?.node)
+        ends.iter().find(|e| e.node != n || e.assoc != assoc).map(|e| (e.node, e.assoc))
     }
 
     /// A script sends a message.
