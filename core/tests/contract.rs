@@ -19,18 +19,50 @@ use rserpool_core::{
 #[derive(Clone, Debug)]
 enum Op {
     /// A script sends a message, with one byte changed or none.
-    Send { assoc: u8, kind: u8, pool: u8, id: u8, flag: bool, damage: Option<(u8, u8)> },
-    Garbage { assoc: u8, bytes: Vec<u8> },
-    Announce { server: u8, transports: bool },
-    Connect { script: bool },
-    Lose { assoc: u8 },
-    SendFailed { assoc: u8 },
+    Send {
+        assoc: u8,
+        kind: u8,
+        pool: u8,
+        id: u8,
+        flag: bool,
+        damage: Option<(u8, u8)>,
+    },
+    Garbage {
+        assoc: u8,
+        bytes: Vec<u8>,
+    },
+    Announce {
+        server: u8,
+        transports: bool,
+    },
+    Connect {
+        script: bool,
+    },
+    Lose {
+        assoc: u8,
+    },
+    SendFailed {
+        assoc: u8,
+    },
     /// Inputs for what the machine does not know.
-    Stray { slot: u8, kind: u8 },
-    Answer { kind: u8 },
-    Deaf { deaf: bool },
-    Call { kind: u8, pool: u8, id: u8 },
-    Time { millis: u32 },
+    Stray {
+        slot: u8,
+        kind: u8,
+    },
+    Answer {
+        kind: u8,
+    },
+    Deaf {
+        deaf: bool,
+    },
+    Call {
+        kind: u8,
+        pool: u8,
+        id: u8,
+    },
+    Time {
+        millis: u32,
+    },
     Backwards,
 }
 
@@ -216,13 +248,21 @@ impl World {
                 };
                 match (kind, key, known) {
                     (0..=2, ..) => self.keys.extend(self.sim.pe(n, |pe, now| pe.register(now, &info)).ok()),
-                    (3, Some(key), _) => drop(self.sim.pe(n, |pe, now| pe.set_policy(now, key, policy(pool)))),
-                    (4, Some(key), _) => drop(self.sim.pe(n, |pe, now| pe.reregister(now, key))),
-                    (5, Some(key), _) => drop(self.sim.pe(n, |pe, now| pe.deregister(now, key))),
+                    (3, Some(key), _) => {
+                        let _ = self.sim.pe(n, |pe, now| pe.set_policy(now, key, policy(pool)));
+                    }
+                    (4, Some(key), _) => {
+                        let _ = self.sim.pe(n, |pe, now| pe.reregister(now, key));
+                    }
+                    (5, Some(key), _) => {
+                        let _ = self.sim.pe(n, |pe, now| pe.deregister(now, key));
+                    }
                     (6 | 7, ..) => {
                         self.pools.extend(self.sim.pe(n, |pe, now| pe.resolve(now, name)).map(|(pool, _)| pool).ok());
                     }
-                    (8, _, Some(pool)) => drop(self.sim.pe(n, |pe, now| pe.primary(now, pool).map(|e| e.id.0))),
+                    (8, _, Some(pool)) => {
+                        let _ = self.sim.pe(n, |pe, now| pe.primary(now, pool).map(|e| e.id.0));
+                    }
                     (9, _, Some(pool)) => {
                         self.sim.pe(n, |pe, now| pe.report_failure(now, pool, PeId(id.into())));
                     }
@@ -238,9 +278,11 @@ impl World {
                 }
                 (5, Some(pool)) => self.sim.pu(n, |pu, _| pu.unsubscribe(pool)),
                 (6, Some(pool)) => self.sim.pu(n, |pu, _| pu.purge(pool)),
-                (7, Some(pool)) => drop(self.sim.pu(n, |pu, now| pu.primary(now, pool).map(|e| e.id.0))),
+                (7, Some(pool)) => {
+                    let _ = self.sim.pu(n, |pu, now| pu.primary(now, pool).map(|e| e.id.0));
+                }
                 (8 | 9, Some(pool)) => {
-                    drop(self.sim.pu(n, |pu, now| pu.next(now, pool, PeId(id.into())).map(|e| e.id.0)));
+                    let _ = self.sim.pu(n, |pu, now| pu.next(now, pool, PeId(id.into())).map(|e| e.id.0));
                 }
                 _ => {}
             },
@@ -281,8 +323,7 @@ fn fixed_registrar() -> Role {
 }
 
 fn fixed_element() -> Role {
-    let machine =
-        PoolElement::new(leak(ElementStorage::<2, 3, 1, 2>::new()), EndpointConfig::new(), 3, Instant::ZERO);
+    let machine = PoolElement::new(leak(ElementStorage::<2, 3, 1, 2>::new()), EndpointConfig::new(), 3, Instant::ZERO);
     Role::Element(with_servers(machine, PoolElement::add_server))
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use harness::*;
 use rserpool_core::wire::{AsapMessage, Lifetime};
 use rserpool_core::{
-    AssocId, ElementEvent, ElementInfo, EndpointConfig, Home, PeId, RegistrarConfig, RegistrarEvent, RemovalReason, ServerId,
+    AssocId, ElementEvent, ElementInfo, EndpointConfig, Home, PeId, RegistrarConfig, RegistrarEvent, RemovalReason,
+    ServerId,
 };
 
 fn acks(received: &[(AssocId, Vec<u8>)]) -> Vec<(Vec<u8>, PeId)> {

@@ -112,7 +112,8 @@ fn another_policy_than_the_pools_is_refused_with_cause_5_and_the_pools_policy() 
 fn another_transport_type_than_the_pools_is_refused_with_cause_7_and_the_pools_transport() {
     let mut t = client(RegistrarConfig::new());
     t.try_register(b"echo", param(1, 7)).unwrap();
-    let udp = PoolElementParam { user_transport: Transport::Udp(SocketAddr::from(([198, 51, 100, 1], 7))), ..param(2, 7) };
+    let udp =
+        PoolElementParam { user_transport: Transport::Udp(SocketAddr::from(([198, 51, 100, 1], 7))), ..param(2, 7) };
     assert_eq!(t.try_register(b"echo", udp), Err((7, tlv(&service(7)))));
     let udp = PoolElementParam { id: PeId(1), ..udp };
     assert_eq!(t.try_register(b"echo", udp), Err((7, tlv(&service(7)))));
@@ -221,11 +222,8 @@ fn each_limit_is_refused_with_cause_6_and_gives_way_when_something_leaves() {
 fn a_pool_handle_beyond_fixed_storage_is_a_lack_of_resources() {
     let mut t = client(RegistrarConfig::new());
     let long = vec![b'x'; 65_000];
-    let requests = [
-        bytes_of(registration(&long, param(1, 7))),
-        bytes_of(deregistration(&long, 1)),
-        bytes_of(resolution(&long)),
-    ];
+    let requests =
+        [bytes_of(registration(&long, param(1, 7))), bytes_of(deregistration(&long, 1)), bytes_of(resolution(&long))];
     for request in requests {
         t.sim.send_bytes(t.pe, t.assoc, &request);
         t.sim.run_secs(1);

@@ -297,7 +297,8 @@ impl<'s> Registrations<'s> {
             return Err(RegisterError::UnknownElement);
         }
         let element = self.element(at, ServerId::NONE).map(|element| PoolElementParam { policy, ..element });
-        let sendable = PoolHandle::new(self.handle(at)).zip(element).is_some_and(|(h, element)| can_be_sent(h, element));
+        let sendable =
+            PoolHandle::new(self.handle(at)).zip(element).is_some_and(|(h, element)| can_be_sent(h, element));
         if !sendable || !self.policies.fits(policy.encoded_len()) {
             return Err(RegisterError::TooLong);
         }

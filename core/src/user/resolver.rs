@@ -370,8 +370,11 @@ impl<'s> Resolver<'s> {
         let entry = self.cache.pools.at(pool);
         let subscribe = entry.subscribe;
         // NR1.
-        let request = PoolHandle::new(self.cache.handle(pool))
-            .map(|pool_handle| HandleResolution { subscribe, pool_handle, wanted_items: config.wanted_items });
+        let request = PoolHandle::new(self.cache.handle(pool)).map(|pool_handle| HandleResolution {
+            subscribe,
+            pool_handle,
+            wanted_items: config.wanted_items,
+        });
         match request.map_or(Err(EmitError::TooLong), |request| AsapMessage::from(request).emit(buf)) {
             Ok(bytes) => {
                 let sent = bytes.len();

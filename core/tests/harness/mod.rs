@@ -16,13 +16,14 @@ pub use build::*;
 pub use messages::*;
 use rserpool_core::wire::AsapMessage;
 use rserpool_core::{
-    AssocId, Destination, DialId, ElementEvent, Home, Input, Instant, Link, Machine, PeId, PoolElement, PoolUser, Ppid, RecvError,
-    Registrar, RegistrarEvent, UserEvent,
+    AssocId, Destination, DialId, ElementEvent, Home, Input, Instant, Link, Machine, PeId, PoolElement, PoolUser, Ppid,
+    RecvError, Registrar, RegistrarEvent, UserEvent,
 };
 
 /// A machine or a script; the number also makes its address.
 pub type NodeId = usize;
 
+#[expect(clippy::large_enum_variant, reason = "there are few of them")]
 pub enum Role {
     Registrar(Registrar<'static>),
     Element(PoolElement<'static>),
@@ -310,7 +311,10 @@ impl Sim {
     /// The node's open associations.
     pub fn associations(&self, n: NodeId) -> Vec<AssocId> {
         let slots = self.nodes[n].slots.iter().enumerate();
-        slots.filter(|(_, s)| s.conn.is_some()).map(|(i, s)| AssocId { slot: i as u32, generation: s.generation }).collect()
+        slots
+            .filter(|(_, s)| s.conn.is_some())
+            .map(|(i, s)| AssocId { slot: i as u32, generation: s.generation })
+            .collect()
     }
 
     /// Who is at the other end.
