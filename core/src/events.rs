@@ -27,6 +27,10 @@ impl<E, const N: usize> Events<E, N> {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Queued<E>> {
         if let Some(event) = self.queue.pop_at(0) {
             return Some(Queued::Event(event));

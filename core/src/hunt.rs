@@ -18,6 +18,9 @@ const MAX_ADDRESSES: usize = 4;
 /// How many associations can wait to be closed at once: those that came up together with the home, and old homes.
 const MAX_SURPLUS: usize = 8;
 
+/// The round in which an address was tried that was not tried yet.
+const NEVER: u32 = 0;
+
 /// A place for a registrar's address.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ServerSlot {
@@ -30,6 +33,8 @@ pub(crate) struct ServerSlot {
     id: ServerId,
     /// The round of the hunt in which this address was last tried.
     tried: u32,
+    /// It was the home and did not answer; nothing has been heard of it since.
+    failed: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +54,8 @@ impl ServerSlot {
         addresses: ArrayVec::new_const(),
         outdated: Instant::ZERO,
         id: ServerId::NONE,
-        tried: 0,
+        tried: NEVER,
+        failed: false,
     };
 }
 
@@ -111,7 +117,7 @@ impl<'s> Hunt<'s> {
             home_server: None,
             home_heard: false,
             t5: None,
-            t5_value: config.t5_server_hunt,
+            t5_value: first_t5(config),
             dials: ArrayVec::new_const(),
             abandoned: ArrayVec::new_const(),
             surplus: ArrayVec::new_const(),
@@ -129,12 +135,16 @@ impl<'s> Hunt<'s> {
         self.home.is_some_and(|home| home.assoc == assoc)
     }
 
-    /// A message has come from the home.
+    /// A message has come from the home: it is alive, and a hunt for another one that went on beside it is over.
     pub(crate) fn heard(&mut self, config: &EndpointConfig) {
         if !self.home_heard {
             self.home_heard = true;
-            self.t5_value = config.t5_server_hunt;
+            self.t5_value = first_t5(config);
+            if let Some(slot) = self.home_server.and_then(|server| self.servers.as_mut_slice().get_mut(server)) {
+                slot.failed = false;
+            }
         }
+        self.end();
     }
 
     /// A message from the home has told its identifier.
@@ -227,7 +237,7 @@ impl<'s> Hunt<'s> {
             servers.iter().position(same).or_else(|| servers.iter().position(|s| s.state == SlotState::Free));
         let slot = servers.get_mut(position?)?;
         if slot.state == SlotState::Free {
-            *slot = ServerSlot { link, port, tried: 0, ..ServerSlot::EMPTY };
+            *slot = ServerSlot { link, port, tried: NEVER, ..ServerSlot::EMPTY };
         }
         if slot.state != SlotState::Configured {
             slot.addresses = list;
@@ -236,10 +246,11 @@ impl<'s> Hunt<'s> {
         Some(slot)
     }
 
-    /// T7-ENRPoutdate.
+    /// T7-ENRPoutdate. The address of the home, and those of attempts, are kept as long as they are that.
     fn forget_outdated(&mut self, now: Instant) {
-        for slot in self.servers.as_mut_slice() {
-            if slot.state == SlotState::Announced && slot.outdated <= now {
+        for (at, slot) in self.servers.as_mut_slice().iter_mut().enumerate() {
+            let used = self.home_server == Some(at) || self.dials.iter().any(|dial| dial.server == at);
+            if slot.state == SlotState::Announced && slot.outdated <= now && !used {
                 *slot = ServerSlot::EMPTY;
             }
         }
@@ -253,16 +264,42 @@ impl<'s> Hunt<'s> {
         }
     }
 
-    fn next_round(&mut self) {
-        self.round = self.round.wrapping_add(1).max(1);
+    /// SH3: stops T5. The attempts are given up; their addresses have not failed.
+    fn end(&mut self) {
+        self.t5 = None;
+        for dial in &self.dials {
+            if let Some(slot) = self.servers.as_mut_slice().get_mut(dial.server) {
+                slot.tried = NEVER;
+            }
+        }
+        self.abandon_all();
     }
 
-    /// The home does not answer, or is not wanted any more: closes the association and hunts.
+    fn next_round(&mut self) {
+        self.round = self.round.wrapping_add(1).max(NEVER + 1);
+    }
+
+    /// The home does not answer: closes the association and hunts for "a different ENRP server" (RFC 5352, 3.6). The one
+    /// that failed is tried after all others.
     pub(crate) fn drop_home(&mut self, now: Instant) {
-        if let Some(home) = self.home.take() {
-            self.close(home.assoc);
+        let Some(home) = self.home else { return self.start(now) };
+        let server = self.lost_home(now);
+        self.close(home.assoc);
+        if let Some(slot) = server.and_then(|server| self.servers.as_mut_slice().get_mut(server)) {
+            slot.failed = true;
         }
-        self.start(now);
+    }
+
+    /// The home is no more; hunts for another one. Gives the home's address.
+    fn lost_home(&mut self, now: Instant) -> Option<usize> {
+        self.home = None;
+        if self.home_heard {
+            self.start(now);
+        } else if self.t5.is_none() {
+            // The round of the hunt that found it goes on.
+            self.t5 = Some(now + self.t5_value);
+        }
+        self.home_server.take()
     }
 
     /// KA2.4 (RFC 5352, 3.4): another registrar wants to be the home.
@@ -275,9 +312,8 @@ impl<'s> Hunt<'s> {
         {
             self.close(old.assoc);
         }
-        // SH3: stops T5; the other attempts are given up. T5 goes back to its first value with the first message.
-        self.t5 = None;
-        self.abandon_all();
+        // T5 goes back to its first value with the first message.
+        self.end();
     }
 
     fn close(&mut self, assoc: AssocId) {
@@ -318,12 +354,7 @@ impl<'s> Hunt<'s> {
         if !self.is_home(assoc) {
             return false;
         }
-        self.home = None;
-        if self.home_heard {
-            self.start(now);
-        } else if self.t5.is_none() {
-            self.t5 = Some(now + self.t5_value);
-        }
+        self.lost_home(now);
         true
     }
 
@@ -350,7 +381,7 @@ impl<'s> Hunt<'s> {
         let t5 = self.t5?;
         if t5 <= now {
             // SH5: the value doubles up to RETRAN.max, the attempts end, and others are tried.
-            self.t5_value = self.t5_value.saturating_mul(2).min(config.retran_max.max(config.t5_server_hunt));
+            self.t5_value = self.t5_value.saturating_mul(2).min(config.retran_max.max(first_t5(config)));
             self.t5 = Some(now + self.t5_value);
             self.abandon_all();
             self.forget_outdated(now);
@@ -361,14 +392,15 @@ impl<'s> Hunt<'s> {
                 return Some(HuntOutput::Abandon { dial });
             }
         }
-        self.dial(rng)
+        self.dial(now, rng)
     }
 
     /// SH1, SH4: up to three attempts at once, each to an address that was not tried in this round.
-    fn dial(&mut self, rng: &mut Rng) -> Option<HuntOutput> {
+    fn dial(&mut self, now: Instant, rng: &mut Rng) -> Option<HuntOutput> {
         if self.dials.is_full() {
             return None;
         }
+        self.forget_outdated(now);
         let server = self.pick_untried(rng)?;
         let slot = self.servers.as_mut_slice().get_mut(server)?;
         slot.tried = self.round;
@@ -389,13 +421,25 @@ impl<'s> Hunt<'s> {
         self.servers.as_slice().iter().enumerate().any(|(i, s)| self.is_candidate(i, s))
     }
 
-    /// One of the addresses that can be tried, each with the same chance.
+    /// One of the addresses that can be tried, each with the same chance. Registrars that failed as the home wait until
+    /// nobody else is left.
     fn pick_untried(&self, rng: &mut Rng) -> Option<usize> {
-        let candidates = || self.servers.as_slice().iter().enumerate().filter(|(i, s)| self.is_candidate(*i, s));
-        let count = candidates().count();
-        let nth = usize::try_from(rng.below(count as u64)).unwrap_or(0);
-        candidates().nth(nth).map(|(i, _)| i)
+        let candidates = |failed| {
+            let slots = self.servers.as_slice().iter().enumerate();
+            slots.filter(move |(at, slot)| slot.failed == failed && self.is_candidate(*at, slot))
+        };
+        let failed = candidates(false).next().is_none();
+        if failed && !self.dials.is_empty() {
+            return None;
+        }
+        let nth = usize::try_from(rng.below(candidates(failed).count() as u64)).unwrap_or(0);
+        candidates(failed).nth(nth).map(|(at, _)| at)
     }
+}
+
+/// The first value of T5, and not nothing, or the hunt would not end at one instant.
+fn first_t5(config: &EndpointConfig) -> core::time::Duration {
+    config.t5_server_hunt.max(core::time::Duration::from_millis(1))
 }
 
 fn usable(transport: &Transport<'_>, links: Links) -> Option<Link> {

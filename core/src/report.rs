@@ -32,13 +32,10 @@ impl<'s> PendingReport<'s> {
         self.to.is_some()
     }
 
-    /// Takes up what a parse error asks to be reported to the sender, if anything.
-    pub(crate) fn parse_error(&mut self, to: AssocId, error: &ParseError<'_>, is_error_message: bool) {
-        // An error message is never answered by one: two peers would go on for ever.
-        if is_error_message {
-            return;
-        }
+    /// Takes up what a parse error of `message` asks to be reported to the sender, if anything.
+    pub(crate) fn parse_error(&mut self, to: AssocId, message: &[u8], error: &ParseError<'_>) {
         match error.kind {
+            _ if is_asap_error(message) => {}
             ParseErrorKind::UnknownParameter { report: true, .. } => self.set(to, Kind::Parameters, error.item),
             ParseErrorKind::UnknownMessage { report: true, .. } => self.set(to, Kind::Message, error.item),
             // RFC 5354, 3.12.4: the offending TLV is included; a message is none.
@@ -48,7 +45,10 @@ impl<'s> PendingReport<'s> {
     }
 
     /// Takes up the parameters of a message that was processed all the same.
-    pub(crate) fn reports(&mut self, to: AssocId, reports: &Reports<'_>) {
+    pub(crate) fn reports(&mut self, to: AssocId, message: &[u8], reports: &Reports<'_>) {
+        if is_asap_error(message) {
+            return;
+        }
         // Several parameters lie scattered in the message; the first ones that fit together are reported.
         if let Some(first) = reports.first() {
             self.set(to, Kind::Parameters, first);
@@ -112,4 +112,9 @@ impl<'s> PendingReport<'s> {
             }
         }
     }
+}
+
+/// An error message is never answered by one: two peers would go on for ever.
+fn is_asap_error(message: &[u8]) -> bool {
+    message.first() == Some(&0x0e)
 }

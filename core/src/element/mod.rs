@@ -22,7 +22,7 @@ use crate::report::PendingReport;
 use crate::scratch::Scratch;
 use crate::user::{
     Cache, Outcome, Resolution, ResolveError, Resolver, SelectError, Step as ResolverStep, announcement, earliest,
-    is_asap_error, transmit,
+    transmit,
 };
 use crate::wire::asap::EndpointKeepAlive;
 use crate::wire::{AsapMessage, EmitError, Policy, PoolElementParam};
@@ -220,7 +220,7 @@ impl<'s> PoolElement<'s> {
             return Err(RecvError::Busy);
         }
         let parsed = AsapMessage::parse(bytes).map_err(|error| {
-            self.report.parse_error(assoc, &error, is_asap_error(bytes));
+            self.report.parse_error(assoc, bytes, &error);
             RecvError::Malformed(error.kind)
         })?;
         let from_home = self.hunt.is_home(assoc);
@@ -249,7 +249,7 @@ impl<'s> PoolElement<'s> {
         if self.hunt.is_home(assoc) {
             self.hunt.heard(&self.config);
         }
-        self.report.reports(assoc, &parsed.reports);
+        self.report.reports(assoc, bytes, &parsed.reports);
         Ok(())
     }
 
@@ -265,7 +265,7 @@ impl<'s> PoolElement<'s> {
         if message.adopt && home_id != Some(message.server) {
             self.hunt.adopt(assoc, message.server);
             self.tell(Some(ElementEvent::HomeAdopted(Home { assoc, id: message.server })));
-            self.resolver.home_changed(self.now);
+            self.resolver.home_changed(self.now, &self.config);
             self.registrations.adopted(self.now);
         }
         Ok(())
@@ -279,7 +279,7 @@ impl<'s> PoolElement<'s> {
 
     fn home_changed(&mut self) {
         self.registrations.home_changed(self.now);
-        self.resolver.home_changed(self.now);
+        self.resolver.home_changed(self.now, &self.config);
     }
 
     fn drop_home(&mut self) {

@@ -236,6 +236,17 @@ impl<'s> Registrations<'s> {
         if self.iter().any(|at| self.handle(at) == handle.as_bytes() && self.slots.at(at).id == id) {
             return Err(RegisterError::DuplicateId);
         }
+        let element = PoolElementParam {
+            id,
+            home: ServerId::NONE,
+            lifetime: info.lifetime,
+            user_transport: info.user_transport,
+            policy: info.policy,
+            asap_transport: None,
+        };
+        if !can_be_sent(handle, element) {
+            return Err(RegisterError::TooLong);
+        }
         let at = self.slots.allocate().ok_or(RegisterError::Full)?;
         let (Some(transport_len), Some(policy_len)) =
             (self.store_transport(at, &info.user_transport), self.store_policy(at, &info.policy))
@@ -285,7 +296,10 @@ impl<'s> Registrations<'s> {
         if matches!(slot.state, State::Deregistering | State::AwaitingDeregistration(_)) {
             return Err(RegisterError::UnknownElement);
         }
-        if !self.policies.fits(policy.encoded_len()) {
+        let element = self.element(at, ServerId::NONE).map(|element| PoolElementParam { policy, ..element });
+        let sendable =
+            PoolHandle::new(self.handle(at)).zip(element).is_some_and(|(h, element)| can_be_sent(h, element));
+        if !sendable || !self.policies.fits(policy.encoded_len()) {
             return Err(RegisterError::TooLong);
         }
         let policy_len = self.store_policy(at, &policy).ok_or(RegisterError::TooLong)?;
@@ -331,15 +345,16 @@ impl<'s> Registrations<'s> {
     }
 
     /// The home registrar is another one, or gone: whatever is registered must be registered there (RFC 5352, 3.1), and
-    /// what was under way starts again.
+    /// what was under way starts again. What had just timed out is left to `poll`, which counts it.
     pub(crate) fn home_changed(&mut self, now: Instant) {
         let mut at = Idx::NIL;
         while let Some(next) = self.slots.after(at) {
             at = next;
             let slot = self.slots.at_mut(at);
             slot.state = match slot.state {
-                State::AwaitingRegistration(_) | State::Registered(_) => State::Registering,
-                State::AwaitingDeregistration(_) => State::Deregistering,
+                State::AwaitingRegistration(until) if until > now => State::Registering,
+                State::AwaitingDeregistration(until) if until > now => State::Deregistering,
+                State::Registered(_) => State::Registering,
                 state => state,
             };
         }
@@ -388,6 +403,7 @@ impl<'s> Registrations<'s> {
                 None => None,
             });
         }
+        slot.attempts = slot.attempts.saturating_add(1);
         // Cause 4: the identifier is taken. To choose another one corrects the error.
         if cause == Some(0x4) && slot.random_id && slot.attempts <= config.max_reg_attempt {
             slot.id = PeId(rng.nonzero_u32());
@@ -400,6 +416,7 @@ impl<'s> Registrations<'s> {
         // The PE must not try again without correcting the error; a change that came in the meantime may be that.
         if changed {
             slot.state = State::Registering;
+            slot.attempts = 0;
             self.wake_at(now);
             return Ok(None);
         }
@@ -572,8 +589,16 @@ impl<'s> Registrations<'s> {
         at: Idx,
         buf: &mut [u8],
     ) -> Option<Step> {
-        let home = home?;
         let leaving = self.slots.at(at).state == State::Deregistering;
+        let Some(home) = home else {
+            if leaving {
+                // T3 runs without a home as well, so that to leave comes to an end where no registrar can be reached.
+                let until = now + config.t3_deregistration;
+                self.slots.at_mut(at).state = State::AwaitingDeregistration(until);
+                self.wake_at(until);
+            }
+            return None;
+        };
         let sent = if leaving { self.emit_deregistration(at, buf) } else { self.emit_registration(at, home.id, buf) };
         let len = match sent {
             Ok(len) => len,
@@ -618,4 +643,9 @@ impl<'s> Registrations<'s> {
             }
         })
     }
+}
+
+/// Whether a registration of this element fits into a message.
+fn can_be_sent(pool_handle: PoolHandle<'_>, element: PoolElementParam<'_>) -> bool {
+    AsapMessage::from(RegistrationMessage { pool_handle, element }).emit(&mut []) != Err(EmitError::TooLong)
 }

@@ -96,6 +96,12 @@ impl<'s> Assocs<'s> {
         true
     }
 
+    /// The association that has a slot.
+    pub(crate) fn occupant(&self, slot: u32) -> Option<AssocId> {
+        let found = self.table.as_slice().get(slot as usize).filter(|found| found.in_use)?;
+        Some(AssocId { slot, generation: found.generation })
+    }
+
     pub(crate) fn get(&self, assoc: AssocId) -> Option<&AssocSlot> {
         let slot = self.table.as_slice().get(assoc.slot as usize)?;
         (slot.in_use && slot.generation == assoc.generation).then_some(slot)

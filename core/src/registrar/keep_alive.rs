@@ -55,7 +55,7 @@ impl Registrar<'_> {
     pub(super) fn association_lost(&mut self, assoc: AssocId) {
         let due = self.now + self.config.lost_association_grace;
         while let Some(element) = self.handlespace.next_bound(assoc, None) {
-            self.handlespace.unbind(element);
+            self.unbind(element);
             self.watch(element, WatchState::Lost, due);
         }
     }
@@ -72,6 +72,10 @@ impl Registrar<'_> {
             }
             if let Some(done) = self.look_after(now, element, buf) {
                 return Some(done);
+            }
+            // What happened is told before there is more of it than the queue holds.
+            if !self.events.is_empty() {
+                return None;
             }
         }
         None
@@ -107,7 +111,7 @@ impl Registrar<'_> {
             }
             (WatchState::Idle | WatchState::ProbeWanted, Some(to)) => {
                 let written = self.write_keep_alive(element, buf);
-                if written.is_ok() {
+                if !matches!(written, Err(EmitError::BufferTooSmall { .. })) {
                     self.stats.keep_alives = self.stats.keep_alives.wrapping_add(1);
                     self.watch(element, WatchState::KeepAliveSent, now + self.config.keep_alive_timeout);
                 }

@@ -34,7 +34,7 @@ use crate::handlespace::Handlespace;
 use crate::rand::Rng;
 use crate::report::PendingReport;
 use crate::scratch::Scratch;
-use crate::user::{announcement, earliest, is_asap_error, transmit};
+use crate::user::{announcement, earliest, transmit};
 use crate::wire::{AsapMessage, EmitError};
 use crate::{AssocId, Destination, Input, Instant, Link, Machine, Output, Ppid, RecvError, ServerId, Transmit};
 
@@ -201,7 +201,7 @@ impl<'s> Registrar<'s> {
             return Err(RecvError::UnknownAssoc);
         }
         let parsed = AsapMessage::parse(bytes).map_err(|error| {
-            self.report.parse_error(assoc, &error, is_asap_error(bytes));
+            self.report.parse_error(assoc, bytes, &error);
             RecvError::Malformed(error.kind)
         })?;
         let done = match &parsed.message {
@@ -217,7 +217,7 @@ impl<'s> Registrar<'s> {
             _ => Err(RecvError::Unexpected),
         };
         if !self.report.is_pending() {
-            self.report.reports(assoc, &parsed.reports);
+            self.report.reports(assoc, bytes, &parsed.reports);
         }
         done
     }
@@ -232,6 +232,10 @@ impl<'s> Registrar<'s> {
     }
 
     fn connected(&mut self, assoc: AssocId, link: Link, peer: &[SocketAddr]) -> Result<(), RecvError> {
+        // An adapter says `Closed` before it uses a slot again. Where it did not, nothing must be left over.
+        if let Some(before) = self.assocs.occupant(assoc.slot) {
+            self.closed(before);
+        }
         if self.assocs.open(assoc, link, peer) {
             return Ok(());
         }
@@ -290,7 +294,7 @@ impl Machine for Registrar<'_> {
                 Some(emitted) => Some(emitted),
                 None => match self.report.emit(buf) {
                     Some(emitted) => {
-                        self.stats.errors = self.stats.errors.wrapping_add(1);
+                        self.stats.errors = self.stats.errors.wrapping_add(u64::from(emitted.is_ok()));
                         Some(emitted)
                     }
                     None => match self.poll_elements(now, buf) {

@@ -47,6 +47,7 @@ impl Registrar<'_> {
         // Rule 4: this server is the owner, whoever was before, and keeps where the registration came from.
         let registration =
             Registration { home: self.id, asap_transport: peer.transport(), ..Registration::from(element) };
+        let unchanged = known.is_some_and(|known| self.is_registered_as(known, &registration));
         let registered = self.handlespace.register(self.now, pool_handle, &registration);
         let registered = registered.map_err(|error| self.refusal(error, pool_handle))?;
 
@@ -58,7 +59,9 @@ impl Registrar<'_> {
             }
         }
         self.alive(registered.element);
-        self.pool_changed(registered.pool);
+        if !unchanged {
+            self.pool_changed(registered.pool);
+        }
         if registered.kind == RegisteredKind::Update {
             self.stats.reregistrations = self.stats.reregistrations.wrapping_add(1);
         } else {
@@ -91,6 +94,15 @@ impl Registrar<'_> {
         let bound_elsewhere =
             self.assoc_of(known).is_some_and(|bound| bound != assoc && self.assocs.get(bound).is_some());
         bound_elsewhere && view.user_transport() != Some(*transport)
+    }
+
+    /// Whether users would be told the same of the element.
+    fn is_registered_as(&self, known: ElementRef, registration: &Registration<'_>) -> bool {
+        self.handlespace.element(known).is_some_and(|view| {
+            view.user_transport() == Some(registration.user_transport)
+                && view.policy() == Some(registration.policy)
+                && (view.home, view.lifetime) == (registration.home, registration.lifetime)
+        })
     }
 
     fn refusal(&self, error: RegisterError, pool_handle: PoolHandle<'_>) -> Refusal {
@@ -133,7 +145,8 @@ impl Registrar<'_> {
         self.handlespace.watch(element)?.assoc()
     }
 
-    fn unbind(&mut self, element: ElementRef) {
+    /// The element leaves its association, which has one less.
+    pub(super) fn unbind(&mut self, element: ElementRef) {
         if let Some(peer) = self.assoc_of(element).and_then(|bound| self.assocs.get_mut(bound)) {
             peer.elements = peer.elements.saturating_sub(1);
         }

@@ -80,21 +80,23 @@ impl Registrar<'_> {
     /// Writes the pending answer; it is forgotten once it is written.
     pub(super) fn emit_reply(&mut self, buf: &mut [u8]) -> Option<Result<(AssocId, usize), EmitError>> {
         let mut reply = self.reply?;
-        if let ReplyKind::Resolution { pool, max, accepts_updates, selected } = reply.kind {
-            let count = match selected {
-                Some(count) => count,
-                None => self.handlespace.select(pool, max).len(),
-            };
-            reply.kind = if count == 0 {
-                // All elements have weight 0, or full load: there is nobody to name, and an answer without elements
-                // is a negative one.
-                ReplyKind::NoResolution { refused: Refusal::LackOfResources }
-            } else {
-                ReplyKind::Resolution { pool, max, accepts_updates, selected: Some(count) }
-            };
+        if let ReplyKind::Resolution { pool, max, selected: selected @ None, .. } = &mut reply.kind {
+            *selected = Some(self.handlespace.select(*pool, *max).len());
             self.reply = Some(reply);
         }
-        let written = self.write_reply(reply.kind, buf);
+        let mut written = self.write_reply(reply.kind, buf);
+        if written == Err(EmitError::TooLong)
+            && let ReplyKind::Resolution { accepts_updates, .. } = reply.kind
+        {
+            // All elements have weight 0, or full load, or none fits beside the pool handle: there is nobody to name, and
+            // an answer without elements is a negative one.
+            if accepts_updates {
+                self.unsubscribe(reply.to);
+            }
+            reply.kind = ReplyKind::NoResolution { refused: Refusal::LackOfResources };
+            self.reply = Some(reply);
+            written = self.write_reply(reply.kind, buf);
+        }
         match written {
             Err(EmitError::BufferTooSmall { .. }) => {}
             Ok(_) | Err(EmitError::TooLong) => {
@@ -126,23 +128,38 @@ impl Registrar<'_> {
             ReplyKind::NoResolution { refused } => Some(refused),
             ReplyKind::Resolution { .. } => None,
         };
-        let causes = refused.map(|refusal| [self.cause(refusal)]);
-        let error = causes.as_ref().map(|causes| OperationError::new(causes));
-        let message = match kind {
-            ReplyKind::Resolution { pool, accepts_updates, selected, .. } => {
-                let selected = self.handlespace.selection(selected.unwrap_or(0));
-                return self.write_elements(pool_handle, pool, accepts_updates, selected, buf);
+        if let ReplyKind::Resolution { accepts_updates, selected, .. } = kind {
+            let selected = self.handlespace.selection(selected.unwrap_or(0));
+            return self.write_elements(pool_handle, accepts_updates, selected, buf);
+        }
+        let cause = refused.map(|refusal| self.cause(refusal));
+        match write_response(kind, pool_handle, cause, buf) {
+            // What the cause shows does not fit beside the pool handle.
+            Err(EmitError::TooLong) => {
+                write_response(kind, pool_handle, cause.map(|cause| Cause::new(cause.code(), &[])), buf)
             }
-            ReplyKind::Registration { id, .. } => {
-                AsapMessage::from(RegistrationResponse { rejected: refused.is_some(), pool_handle, id, error })
-            }
-            ReplyKind::Deregistration { id, .. } => {
-                AsapMessage::from(DeregistrationResponse { pool_handle, id, error })
-            }
-            ReplyKind::NoResolution { .. } => negative(pool_handle, error),
-        };
-        message.emit(buf).map(<[u8]>::len)
+            written => written,
+        }
     }
+}
+
+/// An answer other than a positive one to a resolution.
+fn write_response(
+    kind: ReplyKind,
+    pool_handle: PoolHandle<'_>,
+    cause: Option<Cause<'_>>,
+    buf: &mut [u8],
+) -> Result<usize, EmitError> {
+    let causes = cause.map(|cause| [cause]);
+    let error = causes.as_ref().map(|causes| OperationError::new(causes));
+    let message = match kind {
+        ReplyKind::Registration { id, .. } => {
+            AsapMessage::from(RegistrationResponse { rejected: error.is_some(), pool_handle, id, error })
+        }
+        ReplyKind::Deregistration { id, .. } => AsapMessage::from(DeregistrationResponse { pool_handle, id, error }),
+        ReplyKind::NoResolution { .. } | ReplyKind::Resolution { .. } => negative(pool_handle, error),
+    };
+    message.emit(buf).map(<[u8]>::len)
 }
 
 /// A handle resolution response without elements.

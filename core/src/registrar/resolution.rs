@@ -2,6 +2,7 @@
 
 use super::Registrar;
 use super::reply::{Refusal, Reply, ReplyKind, negative};
+use super::subscription::Subscription;
 use crate::arena::Idx;
 use crate::handlespace::{ElementRef, PoolRef};
 use crate::wire::asap::HandleResolution;
@@ -35,13 +36,16 @@ impl Registrar<'_> {
 
     /// Notes a subscriber. `false`: there is no room; the answer has no A bit then (2.2.6).
     fn subscribe(&mut self, assoc: AssocId, pool: PoolRef, pool_handle: PoolHandle<'_>) -> bool {
+        match self.subscription(assoc, pool_handle) {
+            Some(at) if self.subscriptions.at(at).pool_exists => return true,
+            // The pool was gone, which the subscriber has not been told yet, and has come back.
+            Some(at) => self.end_subscription(at),
+            None => {}
+        }
         let max = self.config.max_subscriptions_per_association;
         let (Some(state), Some(peer)) = (self.handlespace.pool_state_mut(pool), self.assocs.get_mut(assoc)) else {
             return false;
         };
-        if self.subscriptions.find(state.subscribers, assoc) {
-            return true;
-        }
         if peer.subscriptions >= max {
             return false;
         }
@@ -49,14 +53,30 @@ impl Registrar<'_> {
         let added = self.subscriptions.add(assoc, pool_handle.as_bytes(), &mut head, &mut peer.first_subscription);
         if added {
             state.subscribers = head;
+            // Not all subscribers are waiting to be told any more.
+            state.dirty = false;
             peer.subscriptions = peer.subscriptions.saturating_add(1);
         }
         added
     }
 
+    fn subscription(&self, assoc: AssocId, pool_handle: PoolHandle<'_>) -> Option<Idx> {
+        self.subscriptions.find(self.assocs.get(assoc)?.first_subscription, pool_handle.as_bytes())
+    }
+
+    /// The subscription that the pending reply would have confirmed ends. RFC 5352, 2.2.5: "If a negative response is
+    /// returned, no further updates to the Pool ... will occur."
+    pub(super) fn unsubscribe(&mut self, assoc: AssocId) {
+        if let Some(at) = PoolHandle::new(self.echo.get()).and_then(|handle| self.subscription(assoc, handle)) {
+            self.end_subscription(at);
+        }
+    }
+
     pub(super) fn pool_changed(&mut self, pool: PoolRef) {
-        let subscribers = self.handlespace.pool_state(pool).map_or(Idx::NIL, |state| state.subscribers);
-        if self.subscriptions.pool_changed(subscribers, true) {
+        let Some(state) = self.handlespace.pool_state_mut(pool) else { return };
+        // However often a pool changes, its subscribers are gone through once per update.
+        if !state.dirty && self.subscriptions.pool_changed(state.subscribers, true) {
+            state.dirty = true;
             self.updates_due.get_or_insert(self.now + self.config.update_delay);
         }
     }
@@ -100,34 +120,34 @@ impl Registrar<'_> {
             self.updates_due = None;
             return None;
         };
-        let subscription = *self.subscriptions.at(at);
-        let written = self.write_update(at, subscription.pool_exists, buf);
+        let Subscription { assoc, pool_exists, .. } = *self.subscriptions.at(at);
+        let pool_handle = PoolHandle::new(self.subscriptions.handle(at));
+        let pool = pool_handle.filter(|_| pool_exists).and_then(|handle| self.handlespace.find_pool(handle));
+        let max = usize::try_from(self.config.max_items).unwrap_or(usize::MAX);
+        let count = pool.map_or(0, |pool| self.handlespace.list(pool, max).len());
+        let written = match PoolHandle::new(self.subscriptions.handle(at)) {
+            Some(pool_handle) if count > 0 => {
+                self.write_elements(pool_handle, true, self.handlespace.selection(count), buf)
+            }
+            Some(pool_handle) => {
+                let cause = if pool.is_some() { Cause::LackOfResources } else { Cause::UnknownPoolHandle };
+                negative(pool_handle, Some(OperationError::new(&[cause]))).emit(buf).map(<[u8]>::len)
+            }
+            None => Err(EmitError::TooLong),
+        };
         if let Err(EmitError::BufferTooSmall { .. }) = written {
-            return Some(written.map(|len| (subscription.assoc, len)));
+            return Some(written.map(|len| (assoc, len)));
         }
         self.subscriptions.pop_dirty();
-        if !subscription.pool_exists {
-            // 2.2.5: updates are for a pool that exists.
+        if let Some(state) = pool.and_then(|pool| self.handlespace.pool_state_mut(pool)) {
+            state.dirty = false;
+        }
+        if count == 0 {
+            // 2.2.5: updates are for a pool that exists, and end with a negative one.
             self.end_subscription(at);
         }
         self.stats.updates = self.stats.updates.wrapping_add(1);
-        Some(written.map(|len| (subscription.assoc, len)))
-    }
-
-    fn write_update(&mut self, at: Idx, pool_exists: bool, buf: &mut [u8]) -> Result<usize, EmitError> {
-        let pool_handle = PoolHandle::new(self.subscriptions.handle(at)).ok_or(EmitError::TooLong)?;
-        let pool = self.handlespace.find_pool(pool_handle).filter(|_| pool_exists);
-        let max = usize::try_from(self.config.max_items).unwrap_or(usize::MAX);
-        let count = pool.map_or(0, |pool| self.handlespace.list(pool, max).len());
-        match pool {
-            Some(pool) if count > 0 => {
-                self.write_elements(pool_handle, pool, true, self.handlespace.selection(count), buf)
-            }
-            _ => {
-                let cause = if pool_exists { Cause::LackOfResources } else { Cause::UnknownPoolHandle };
-                negative(pool_handle, Some(OperationError::new(&[cause]))).emit(buf).map(<[u8]>::len)
-            }
-        }
+        Some(written.map(|len| (assoc, len)))
     }
 
     /// A positive handle resolution response (2.2.6), put together from what the handlespace holds encoded. As many
@@ -135,12 +155,11 @@ impl Registrar<'_> {
     pub(super) fn write_elements(
         &self,
         pool_handle: PoolHandle<'_>,
-        pool: PoolRef,
         accepts_updates: bool,
         elements: &[ElementRef],
         buf: &mut [u8],
     ) -> Result<usize, EmitError> {
-        let _ = pool;
+        let mut any = false;
         let mut w = Writer::new(buf);
         w.message(RESPONSE, if accepts_updates { ACCEPTS_UPDATES } else { 0 }, |w| {
             pool_handle.emit_into(w);
@@ -155,6 +174,7 @@ impl Registrar<'_> {
                 if grown > MAX_MESSAGE_LEN {
                     break;
                 }
+                any = true;
                 w.tlv(POOL_ELEMENT, |w| {
                     w.u32(id.0);
                     w.u32(home.0);
@@ -163,6 +183,7 @@ impl Registrar<'_> {
                 });
             }
         });
-        w.finish().map(<[u8]>::len)
+        // With a very long pool handle, none may fit.
+        if any { w.finish().map(<[u8]>::len) } else { Err(EmitError::TooLong) }
     }
 }

@@ -86,16 +86,14 @@ impl<'s> Subscriptions<'s> {
         self.slots.len()
     }
 
-    /// Whether the association subscribes to the pool whose subscriptions begin at `pool_head`.
-    pub(crate) fn find(&self, pool_head: Idx, assoc: AssocId) -> bool {
-        let mut at = pool_head;
-        while at.is_some() {
-            if self.slots.at(at).assoc == assoc {
-                return true;
-            }
-            at = self.slots.at(at).next_in_pool;
+    /// The subscription to a pool among those of an association, which begin at `assoc_head`. There are few of them, while
+    /// a pool may have any number.
+    pub(crate) fn find(&self, assoc_head: Idx, handle: &[u8]) -> Option<Idx> {
+        let mut at = assoc_head;
+        while at.is_some() && self.handle(at) != handle {
+            at = self.slots.at(at).next_in_assoc;
         }
-        false
+        at.is_some().then_some(at)
     }
 
     /// Puts a new subscription at the head of both lists. `false`: no place.

@@ -1,5 +1,6 @@
 //! The handle translation cache (RFC 5352, 3.3, C1 to C4): pools and their elements in the registrar's order.
 
+use super::event::ResolveError;
 use super::storage::ResolverStorage;
 use crate::arena::{Arena, Idx, Slot};
 use crate::blobs::Blobs;
@@ -50,6 +51,8 @@ pub(crate) struct CachePool {
     pub(crate) answer: Answer,
     /// The user wants updates.
     pub(crate) subscribe: bool,
+    /// The request that is under way, or was answered last, asked for them.
+    pub(crate) asked_for_updates: bool,
     /// The registrar behind this association sends them.
     pub(crate) updates_from: Option<AssocId>,
     pub(crate) policy_type: u32,
@@ -69,11 +72,19 @@ impl CachePool {
         attempts: 0,
         answer: Answer::None,
         subscribe: false,
+        asked_for_updates: false,
         updates_from: None,
         policy_type: 0,
         elements: Idx::NIL,
         cursor: 0,
     };
+
+    /// Nothing keeps the answer fresh any more: it is good until then.
+    pub(crate) fn end_updates(&mut self, until: Instant) {
+        if self.answer == Answer::Positive(Instant::MAX) {
+            self.answer = Answer::Positive(until);
+        }
+    }
 }
 
 impl Default for CachePool {
@@ -203,19 +214,19 @@ impl<'s> Cache<'s> {
     }
 
     /// A place for a pool that is not known yet. The pool that was not used for longest makes room, unless it has a
-    /// request under way or is subscribed to. `None`: the handle is too long, or no place can be had.
-    pub(crate) fn insert(&mut self, now: Instant, handle: PoolHandle<'_>) -> Option<Idx> {
+    /// request under way or is subscribed to.
+    pub(crate) fn insert(&mut self, now: Instant, handle: PoolHandle<'_>) -> Result<Idx, ResolveError> {
         let bytes = handle.as_bytes();
-        let handle_len = u16::try_from(bytes.len()).ok()?;
+        let handle_len = u16::try_from(bytes.len()).map_err(|_| ResolveError::BadHandle)?;
         if !self.handles.fits(bytes.len()) {
-            return None;
+            return Err(ResolveError::BadHandle);
         }
         if self.pools.is_full() {
             let idle = |p: &Idx| self.pools.at(*p).request == Request::None && !self.pools.at(*p).subscribe;
-            let oldest = self.iter().filter(idle).min_by_key(|p| self.pools.at(*p).used_at)?;
-            self.remove(oldest);
+            let oldest = self.iter().filter(idle).min_by_key(|p| self.pools.at(*p).used_at);
+            self.remove(oldest.ok_or(ResolveError::Full)?);
         }
-        let pool = self.pools.allocate()?;
+        let pool = self.pools.allocate().ok_or(ResolveError::Full)?;
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
         let entry = self.pools.at_mut(pool);
@@ -224,7 +235,7 @@ impl<'s> Cache<'s> {
         entry.handle_len = handle_len;
         entry.used_at = now;
         self.handles.set(pool, bytes);
-        Some(pool)
+        Ok(pool)
     }
 
     pub(crate) fn remove(&mut self, pool: Idx) {

@@ -141,7 +141,7 @@ impl<'s> PoolUser<'s> {
 
     /// Ends a subscription. The registrar goes on sending for the life of the association; what it sends is ignored.
     pub fn unsubscribe(&mut self, resolution: Resolution) {
-        self.resolver.unsubscribe(resolution);
+        self.resolver.unsubscribe(self.now, &self.config, resolution);
     }
 
     /// Forgets a pool and its elements (Cache_Purge_Request, RFC 5352, 6.4). The resolution is void.
@@ -229,7 +229,7 @@ impl<'s> PoolUser<'s> {
             return Err(RecvError::UnknownAssoc);
         }
         let parsed = AsapMessage::parse(bytes).map_err(|error| {
-            self.report.parse_error(assoc, &error, is_asap_error(bytes));
+            self.report.parse_error(assoc, bytes, &error);
             RecvError::Malformed(error.kind)
         })?;
         match &parsed.message {
@@ -243,7 +243,7 @@ impl<'s> PoolUser<'s> {
             _ => return Err(RecvError::Unexpected),
         }
         self.hunt.heard(&self.config);
-        self.report.reports(assoc, &parsed.reports);
+        self.report.reports(assoc, bytes, &parsed.reports);
         Ok(())
     }
 
@@ -257,7 +257,7 @@ impl<'s> PoolUser<'s> {
 
     fn home_lost(&mut self) {
         self.events.push(UserEvent::HomeLost);
-        self.resolver.home_changed(self.now);
+        self.resolver.home_changed(self.now, &self.config);
     }
 
     fn drop_home(&mut self) {
@@ -268,10 +268,6 @@ impl<'s> PoolUser<'s> {
             self.hunt.start(self.now);
         }
     }
-}
-
-pub(crate) fn is_asap_error(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&0x0e)
 }
 
 /// A server announcement, if that is what a datagram holds.
@@ -309,7 +305,7 @@ impl Machine for PoolUser<'_> {
                     if let Some(home) = self.hunt.home() {
                         self.events.push(UserEvent::HomeFound(home));
                     }
-                    self.resolver.home_changed(self.now);
+                    self.resolver.home_changed(self.now, &self.config);
                 }
                 Ok(())
             }

@@ -16,8 +16,8 @@ use crate::{AssocId, Instant, PeId, RecvError};
 #[derive(Debug)]
 pub(crate) struct Resolver<'s> {
     cache: Cache<'s>,
-    /// How many elements have a report to be sent.
-    reports: u32,
+    /// Whether there may be elements with a report to be sent.
+    reports: bool,
     /// The earliest time at which something is to be done; may be too early.
     due: Option<Instant>,
     /// How long a request waits for a home registrar: as long as all its attempts would take.
@@ -47,7 +47,7 @@ pub(crate) enum Step {
 impl<'s> Resolver<'s> {
     pub(crate) fn new(cache: Cache<'s>, config: &EndpointConfig) -> Self {
         let patience = config.t1_enrp_request.saturating_mul(config.max_request_retransmit.saturating_add(1));
-        Resolver { cache, reports: 0, due: None, patience }
+        Resolver { cache, reports: false, due: None, patience }
     }
 
     pub(crate) fn cache(&self) -> &Cache<'s> {
@@ -71,13 +71,13 @@ impl<'s> Resolver<'s> {
         subscribe: bool,
     ) -> Result<(Resolution, bool), ResolveError> {
         let handle = PoolHandle::new(handle).ok_or(ResolveError::BadHandle)?;
+        let request = HandleResolution { subscribe, pool_handle: handle, wanted_items: config.wanted_items };
+        if AsapMessage::from(request).emit(&mut []) == Err(EmitError::TooLong) {
+            return Err(ResolveError::BadHandle);
+        }
         let pool = match self.cache.find(handle.as_bytes()) {
             Some(pool) => pool,
-            None => self.cache.insert(now, handle).ok_or(if self.cache.pools.is_full() {
-                ResolveError::Full
-            } else {
-                ResolveError::BadHandle
-            })?,
+            None => self.cache.insert(now, handle)?,
         };
         let entry = self.cache.pools.at_mut(pool);
         entry.used_at = now;
@@ -93,27 +93,33 @@ impl<'s> Resolver<'s> {
 
     /// A request is to be sent, unless one is under way.
     fn request(&mut self, now: Instant, pool: Idx) {
+        self.want(now, pool);
+        self.wake_at(now);
+    }
+
+    /// The same, where the pool is looked at next.
+    fn want(&mut self, now: Instant, pool: Idx) {
         let give_up = now + self.patience;
         let entry = self.cache.pools.at_mut(pool);
         if entry.request == Request::None {
             entry.request = Request::Wanted(give_up);
             entry.attempts = 0;
-            self.wake_at(now);
         }
     }
 
     /// Ends the wish for updates. There is no message for it: the registrar goes on for the life of the association.
-    pub(crate) fn unsubscribe(&mut self, resolution: Resolution) {
+    /// What it sends is ignored, so the answer grows stale.
+    pub(crate) fn unsubscribe(&mut self, now: Instant, config: &EndpointConfig, resolution: Resolution) {
         if let Some(pool) = self.cache.pool(resolution) {
-            self.cache.pools.at_mut(pool).subscribe = false;
+            let entry = self.cache.pools.at_mut(pool);
+            entry.subscribe = false;
+            entry.end_updates(now + config.stale_cache_value);
         }
     }
 
     /// Cache_Purge_Request (RFC 5352, 6.4).
     pub(crate) fn purge(&mut self, resolution: Resolution) {
         if let Some(pool) = self.cache.pool(resolution) {
-            let lost = self.cache.elements_of(pool).filter(|e| self.cache.elements.at(*e).report).count();
-            self.reports = self.reports.saturating_sub(u32::try_from(lost).unwrap_or(u32::MAX));
             self.cache.remove(pool);
         }
     }
@@ -146,7 +152,11 @@ impl<'s> Resolver<'s> {
         let entry = self.cache.pools.at_mut(pool);
         entry.used_at = now;
         match entry.answer {
-            Answer::None => return Err(SelectError::Pending),
+            Answer::None => {
+                // Whoever waits gets an event, also where an earlier request was given up.
+                self.request(now, pool);
+                return Err(SelectError::Pending);
+            }
             Answer::Negative(code, _) if entry.request == Request::None => return Err(SelectError::Refused(code)),
             Answer::Negative(..) => return Err(SelectError::Pending),
             Answer::Positive(until) if until <= now => {
@@ -184,8 +194,9 @@ impl<'s> Resolver<'s> {
         let element = self.cache.elements.at_mut(element);
         element.failed = true;
         let first = core::mem::take(&mut element.given);
-        if first && !core::mem::replace(&mut element.report, true) {
-            self.reports = self.reports.saturating_add(1);
+        if first {
+            element.report = true;
+            self.reports = true;
             self.wake_at(now);
         }
         first
@@ -215,12 +226,10 @@ impl<'s> Resolver<'s> {
         } else if asked {
             entry.updates_from = None;
         }
-        let fresh_until = if entry.subscribe && entry.updates_from == Some(assoc) { Instant::MAX } else { until };
         if let Some(error) = &response.error {
             let code = error.code().unwrap_or(0);
             entry.answer = Answer::Negative(code, until);
             entry.updates_from = None;
-            self.forget_reports(pool);
             self.cache.clear(pool);
             self.wake_at(until);
             let resolution = self.cache.resolution(pool);
@@ -230,38 +239,27 @@ impl<'s> Resolver<'s> {
                 Outcome::Updated(resolution)
             });
         }
-        entry.answer = Answer::Positive(fresh_until);
+        let updated = entry.subscribe && entry.updates_from == Some(assoc);
+        entry.answer = Answer::Positive(if updated { Instant::MAX } else { until });
         // RFC 5352, 2.2.6: round robin where the policy is not told.
         entry.policy_type = response.policy.map_or(1, |policy| policy.policy_type());
-        self.forget_reports(pool);
+        let subscribed_since = asked && entry.subscribe && !entry.asked_for_updates;
         let lost = self.cache.replace(pool, &response.elements);
         if lost > 0 {
             info!("{} pool elements do not fit into the cache", lost);
         }
-        self.count_reports(pool);
-        if fresh_until != Instant::MAX {
-            self.wake_at(fresh_until);
+        if subscribed_since {
+            self.request(now, pool);
+        } else if !updated {
+            self.wake_at(until);
         }
         let resolution = self.cache.resolution(pool);
         Ok(if asked { Outcome::Resolved(resolution) } else { Outcome::Updated(resolution) })
     }
 
-    fn pending_reports(&self, pool: Idx) -> u32 {
-        let count = self.cache.elements_of(pool).filter(|e| self.cache.elements.at(*e).report).count();
-        u32::try_from(count).unwrap_or(u32::MAX)
-    }
-
-    fn forget_reports(&mut self, pool: Idx) {
-        self.reports = self.reports.saturating_sub(self.pending_reports(pool));
-    }
-
-    fn count_reports(&mut self, pool: Idx) {
-        self.reports = self.reports.saturating_add(self.pending_reports(pool));
-    }
-
     /// The home registrar is another one, or gone: what was sent to the old one is sent again to the new one, and
     /// subscriptions are renewed (RFC 5352, 2.2.5: registrars do not share them).
-    pub(crate) fn home_changed(&mut self, now: Instant) {
+    pub(crate) fn home_changed(&mut self, now: Instant, config: &EndpointConfig) {
         let give_up = now + self.patience;
         let mut at = Idx::NIL;
         while let Some(next) = self.cache.pools.after(at) {
@@ -270,10 +268,9 @@ impl<'s> Resolver<'s> {
             if !entry.in_use {
                 continue;
             }
-            if entry.updates_from.take().is_some() && entry.answer == Answer::Positive(Instant::MAX) {
-                // It stays usable until the renewal is answered or the present time is over.
-                entry.answer = Answer::Positive(now);
-            }
+            // It stays usable until the renewal is answered, or the answer is stale.
+            entry.end_updates(now + config.stale_cache_value);
+            entry.updates_from = None;
             match entry.request {
                 Request::None if entry.subscribe => entry.request = Request::Wanted(give_up),
                 Request::Sent(_) => entry.request = Request::Wanted(give_up),
@@ -301,10 +298,12 @@ impl<'s> Resolver<'s> {
                 return Some(step);
             }
         }
-        if self.reports > 0 && home {
-            let step = self.send_report(buf);
-            self.wake_at(now);
-            return step;
+        if self.reports && home {
+            if let Some(step) = self.send_report(buf) {
+                self.wake_at(now);
+                return Some(step);
+            }
+            self.reports = false;
         }
         None
     }
@@ -361,7 +360,7 @@ impl<'s> Resolver<'s> {
             return;
         }
         match entry.answer {
-            Answer::Positive(until) | Answer::Negative(_, until) if until <= now => self.request(now, pool),
+            Answer::Positive(until) | Answer::Negative(_, until) if until <= now => self.want(now, pool),
             Answer::Positive(until) | Answer::Negative(_, until) if until != Instant::MAX => self.wake_at(until),
             _ => {}
         }
@@ -370,42 +369,37 @@ impl<'s> Resolver<'s> {
     fn send_request(&mut self, now: Instant, config: &EndpointConfig, pool: Idx, buf: &mut [u8]) -> Step {
         let entry = self.cache.pools.at(pool);
         let subscribe = entry.subscribe;
-        let Some(pool_handle) = PoolHandle::new(self.cache.handle(pool)) else {
-            self.cache.remove(pool);
-            return Step::Hunt;
-        };
         // NR1.
-        let request = HandleResolution { subscribe, pool_handle, wanted_items: config.wanted_items };
-        match AsapMessage::from(request).emit(buf) {
+        let request = PoolHandle::new(self.cache.handle(pool)).map(|pool_handle| HandleResolution {
+            subscribe,
+            pool_handle,
+            wanted_items: config.wanted_items,
+        });
+        match request.map_or(Err(EmitError::TooLong), |request| AsapMessage::from(request).emit(buf)) {
             Ok(bytes) => {
                 let sent = bytes.len();
                 // NR4.
-                self.cache.pools.at_mut(pool).request = Request::Sent(now + config.t1_enrp_request);
+                let entry = self.cache.pools.at_mut(pool);
+                entry.request = Request::Sent(now + config.t1_enrp_request);
+                entry.asked_for_updates = subscribe;
                 Step::Send(sent)
             }
+            Err(EmitError::TooLong) => Step::Tell(self.give_up(now, config, pool)),
             Err(error) => Step::Failed(error),
         }
     }
 
     /// RFC 5352, 3.5: one message for each failure that was met.
     fn send_report(&mut self, buf: &mut [u8]) -> Option<Step> {
-        let found = self.cache.iter().find_map(|pool| {
+        let (pool, element) = self.cache.iter().find_map(|pool| {
             self.cache.elements_of(pool).find(|e| self.cache.elements.at(*e).report).map(|element| (pool, element))
-        });
-        let Some((pool, element)) = found else {
-            self.reports = 0;
-            return None;
-        };
+        })?;
         let id = self.cache.elements.at(element).id;
-        let emitted = PoolHandle::new(self.cache.handle(pool))
-            .map(|pool_handle| AsapMessage::from(EndpointUnreachable { pool_handle, id }).emit(buf).map(<[u8]>::len));
-        let sent = match emitted {
-            Some(Err(error)) => return Some(Step::Failed(error)),
-            Some(Ok(sent)) => sent,
-            None => 0,
-        };
-        self.cache.elements.at_mut(element).report = false;
-        self.reports = self.reports.saturating_sub(1);
-        (sent > 0).then_some(Step::Send(sent))
+        let pool_handle = PoolHandle::new(self.cache.handle(pool))?;
+        let emitted = AsapMessage::from(EndpointUnreachable { pool_handle, id }).emit(buf).map(<[u8]>::len);
+        if !matches!(emitted, Err(EmitError::BufferTooSmall { .. })) {
+            self.cache.elements.at_mut(element).report = false;
+        }
+        Some(emitted.map_or_else(Step::Failed, Step::Send))
     }
 }
