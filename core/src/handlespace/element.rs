@@ -9,8 +9,9 @@ use crate::policy::{InRing, Member, Ranked};
 use crate::wire::{Lifetime, Policy, Transport, padded_len};
 use crate::{Instant, PeId, ServerId};
 
-/// A pool element's slot.
+/// A pool element's slot. Two cache lines of a large machine; what a resolution reads of it lies in one of them.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "alloc", repr(align(64)))]
 pub(crate) struct Element {
     /// When its timer is due, if there is one.
     pub(super) due: Instant,
@@ -161,5 +162,26 @@ impl<'a> ElementView<'a> {
     /// Where registrars find it, if that is known.
     pub fn asap_transport(&self) -> Option<Transport<'a>> {
         Transport::parse(self.asap).ok()
+    }
+}
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use core::mem::offset_of;
+
+    use super::*;
+
+    #[test]
+    fn what_a_resolution_reads_lies_in_one_cache_line() {
+        assert_eq!(size_of::<Element>(), 128);
+        let hot = [
+            offset_of!(Element, generation),
+            offset_of!(Element, member),
+            offset_of!(Element, owner),
+            offset_of!(Element, id),
+            offset_of!(Element, lifetime),
+            offset_of!(Element, layout),
+        ];
+        assert!(hot.iter().all(|at| at / 64 == hot[0] / 64), "{hot:?}");
     }
 }
