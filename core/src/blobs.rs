@@ -66,7 +66,7 @@ impl<'s> Blobs<'s> {
     pub(crate) fn set(&mut self, i: Idx, value: &[u8]) -> bool {
         match self.make(i, value.len()) {
             Some(place) => {
-                place.copy_from_slice(value);
+                crate::bounded::copy(place, value);
                 true
             }
             None => false,

@@ -5,6 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 use arrayvec::ArrayVec;
 
 use crate::arena::Table;
+use crate::bounded;
 use crate::config::{EndpointConfig, Links};
 use crate::rand::Rng;
 use crate::wire::asap::ServerAnnounce;
@@ -406,8 +407,8 @@ impl<'s> Hunt<'s> {
         slot.tried = self.round;
         self.next_dial = self.next_dial.wrapping_add(1);
         let dial = DialId(self.next_dial);
-        self.dials.push(Dial { id: dial, server });
-        self.targets = slot.addresses.iter().map(|ip| SocketAddr::new(*ip, slot.port)).collect();
+        bounded::push(&mut self.dials, Dial { id: dial, server });
+        self.targets = bounded::first(slot.addresses.iter().map(|ip| SocketAddr::new(*ip, slot.port)));
         Some(HuntOutput::Connect { dial, link: slot.link })
     }
 

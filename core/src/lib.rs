@@ -205,6 +205,7 @@ mod fmt;
 
 mod arena;
 mod blobs;
+mod bounded;
 mod config;
 mod element;
 mod error;

@@ -1,10 +1,13 @@
 //! Reports of what was not understood (RFC 5354, 3 and 4; RFC 5352, 2.2.14).
 
+use arrayvec::ArrayVec;
+
 use crate::AssocId;
+use crate::bounded;
 use crate::scratch::Scratch;
 use crate::wire::asap::AsapError;
 use crate::wire::cause::Cause;
-use crate::wire::{AsapMessage, EmitError, OperationError, ParseError, ParseErrorKind, Reports};
+use crate::wire::{AsapMessage, EmitError, MAX_REPORTS, OperationError, ParseError, ParseErrorKind, Reports, items};
 
 /// An ASAP_ERROR that waits to be sent.
 #[derive(Debug)]
@@ -85,19 +88,12 @@ impl<'s> PendingReport<'s> {
     pub(crate) fn emit(&mut self, buf: &mut [u8]) -> Option<Result<(AssocId, usize), EmitError>> {
         let to = self.to?;
         let item = self.scratch.get();
-        let mut causes = arrayvec::ArrayVec::<Cause<'_>, { crate::wire::MAX_REPORTS }>::new();
-        match self.kind {
-            Kind::Parameters => {
-                for item in crate::wire::items(item) {
-                    if causes.try_push(Cause::UnrecognizedParameter(item)).is_err() {
-                        break;
-                    }
-                }
-            }
-            Kind::Message => causes.push(Cause::UnrecognizedMessage(item)),
-            Kind::Invalid => causes.push(Cause::InvalidValues(item)),
-            Kind::LackOfResources => causes.push(Cause::LackOfResources),
-        }
+        let causes: ArrayVec<Cause<'_>, MAX_REPORTS> = match self.kind {
+            Kind::Parameters => bounded::first(items(item).map(Cause::UnrecognizedParameter)),
+            Kind::Message => bounded::first(core::iter::once(Cause::UnrecognizedMessage(item))),
+            Kind::Invalid => bounded::first(core::iter::once(Cause::InvalidValues(item))),
+            Kind::LackOfResources => bounded::first(core::iter::once(Cause::LackOfResources)),
+        };
         let message = AsapMessage::from(AsapError { error: OperationError::new(&causes) });
         match message.emit(buf) {
             Ok(bytes) => {

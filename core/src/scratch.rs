@@ -24,7 +24,7 @@ impl<'s> Scratch<'s> {
     /// Keeps `bytes`; says whether there is room for them.
     pub(crate) fn set(&mut self, bytes: &[u8]) -> bool {
         self.write(bytes.len(), |room| {
-            room.copy_from_slice(bytes);
+            crate::bounded::copy(room, bytes);
             true
         })
     }
@@ -61,7 +61,7 @@ impl<'s> Scratch<'s> {
         if place.len() != bytes.len() {
             return false;
         }
-        place.copy_from_slice(bytes);
+        crate::bounded::copy(place, bytes);
         self.len = end;
         true
     }

@@ -3,6 +3,7 @@
 use arrayvec::ArrayVec;
 
 use super::{Registrar, RegistrarConfig};
+use crate::bounded;
 use crate::wire::asap::ServerAnnounce;
 use crate::wire::{AsapMessage, EmitError, List, Transport};
 use crate::{Instant, Link, RecvError, ServerId};
@@ -30,7 +31,10 @@ impl Announcer {
         self.heard.retain(|(_, until)| *until > now);
         // The others' period grows with their number, as ours does.
         let others = u32::try_from(self.heard.len()).unwrap_or(u32::MAX);
-        let until = now + config.t7_enrp_outdate.max(config.t6_server_announce.saturating_mul(others + 2) * 2);
+        let until = now
+            + config
+                .t7_enrp_outdate
+                .max(config.t6_server_announce.saturating_mul(others.saturating_add(2)).saturating_mul(2));
         match self.heard.iter_mut().find(|(id, _)| *id == server) {
             Some(entry) => entry.1 = until,
             None => {
@@ -68,14 +72,14 @@ impl Registrar<'_> {
         // One SCTP transport, with all the addresses, and last: rsplib stops reading there.
         let mut port = 0;
         for (_, at) in announced.iter().filter(|(link, _)| *link == Link::Sctp) {
-            ips.push(at.ip());
+            bounded::push(&mut ips, at.ip());
             port = at.port();
         }
         for (_, at) in announced.iter().filter(|(link, _)| *link == Link::Tcp) {
-            transports.push(Transport::Tcp(*at));
+            bounded::push(&mut transports, Transport::Tcp(*at));
         }
-        if !ips.is_empty() && !transports.is_full() {
-            transports.push(Transport::sctp(port, &ips));
+        if !ips.is_empty() {
+            bounded::push(&mut transports, Transport::sctp(port, &ips));
         }
         let message = AsapMessage::from(ServerAnnounce { server: self.id, transports: List::new(&transports) });
         let written = message.emit(buf).map(<[u8]>::len);

@@ -5,6 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 use arrayvec::ArrayVec;
 
 use crate::arena::{Idx, Table};
+use crate::bounded;
 use crate::wire::Transport;
 use crate::{AssocId, Link};
 
@@ -90,7 +91,7 @@ impl<'s> Assocs<'s> {
             generation: assoc.generation,
             link,
             port: peer.first().map_or(0, SocketAddr::port),
-            addresses: peer.iter().map(SocketAddr::ip).take(MAX_ADDRESSES).collect(),
+            addresses: bounded::first(peer.iter().map(SocketAddr::ip)),
             ..AssocSlot::EMPTY
         };
         true

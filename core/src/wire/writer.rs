@@ -1,6 +1,7 @@
 //! Writing messages into the caller's slice.
 
 use super::error::EmitError;
+use crate::bounded;
 
 /// Writes big-endian fields and nested items.
 ///
@@ -19,11 +20,11 @@ impl<'b> Writer<'b> {
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        let end = self.len.saturating_add(bytes.len());
-        if let Some(place) = self.buf.get_mut(self.len..end) {
-            place.copy_from_slice(bytes);
+        let rest = self.buf.get_mut(self.len..);
+        if let Some((place, _)) = rest.and_then(|rest| rest.split_at_mut_checked(bytes.len())) {
+            bounded::copy(place, bytes);
         }
-        self.len = end;
+        self.len = self.len.saturating_add(bytes.len());
     }
 
     pub(crate) fn u8(&mut self, value: u8) {
@@ -51,9 +52,9 @@ impl<'b> Writer<'b> {
         let length = self.len.saturating_sub(start);
         match u16::try_from(length) {
             Ok(length) => {
-                let at = start.saturating_add(2);
-                if let Some(place) = self.buf.get_mut(at..at.saturating_add(2)) {
-                    place.copy_from_slice(&length.to_be_bytes());
+                let after_type = self.buf.get_mut(start.saturating_add(2)..);
+                if let Some(place) = after_type.and_then(|rest| rest.first_chunk_mut::<2>()) {
+                    *place = length.to_be_bytes();
                 }
             }
             Err(_) => self.too_long = true,
