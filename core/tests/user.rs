@@ -106,7 +106,9 @@ fn t1_repeats_a_request_max_request_retransmit_times_and_then_reports() {
     assert!(t.sim.told_pu(t.pu, UserEvent::HomeLost), "the home does not answer");
     t.sim.run_secs(1_000);
     assert_eq!(t.requests(), 3, "the request is discarded");
-    // Whoever waits for an event after asking for an element gets one.
+    assert_eq!(t.primary(pool), Err(SelectError::NoAnswer));
+    // To resolve again is to ask again.
+    assert_eq!(t.resolve(), (pool, false));
     assert_eq!(t.primary(pool), Err(SelectError::Pending));
     t.sim.run_secs(100);
     assert!(t.requests() > 3);

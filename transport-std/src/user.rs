@@ -127,6 +127,7 @@ impl PoolUser {
         self.wait_for("a pool element", move |machine, now| match machine.primary(now, resolution) {
             Ok(element) => Some(Ok(Member::new(&element))),
             Err(SelectError::Refused(code)) => Some(Err(Error::Unresolved(Unresolved::Refused(code)))),
+            Err(SelectError::NoAnswer) => Some(Err(Error::Unresolved(Unresolved::NoAnswer))),
             // The cache has made room for other pools meanwhile.
             Err(SelectError::Unknown) => Some(Err(Error::Resolve(ResolveError::Full))),
             Err(SelectError::Pending | SelectError::Exhausted) => None,

@@ -1,6 +1,6 @@
 //! The handle translation cache (RFC 5352, 3.3, C1 to C4): pools and their elements in the registrar's order.
 
-use super::event::ResolveError;
+use super::event::{ResolveError, Unresolved};
 use super::storage::ResolverStorage;
 use crate::arena::{Arena, Idx, Slot};
 use crate::blobs::Blobs;
@@ -34,8 +34,8 @@ pub(crate) enum Answer {
     None,
     /// Good until then; `Instant::MAX` while updates keep it fresh.
     Positive(Instant),
-    /// The registrar refused, with this cause code; a subscription asks again then.
-    Negative(u16, Instant),
+    /// There is none, for this reason; a subscription asks again then.
+    Negative(Unresolved, Instant),
 }
 
 /// A place for a pool.

@@ -71,8 +71,10 @@ impl core::error::Error for ResolveError {}
 pub enum SelectError {
     /// There is no answer yet, or it is stale and a new one is on its way: wait for an event.
     Pending,
-    /// The registrar refused, with this cause code.
+    /// The registrar refused, with this cause code: resolve the pool again to ask again.
     Refused(u16),
+    /// No registrar answered: resolve the pool again to ask again.
+    NoAnswer,
     /// No element is left that was not reported as failed; a new resolution is on its way.
     Exhausted,
     /// The resolution is not known (any more): resolve the pool again.
@@ -84,6 +86,7 @@ impl fmt::Display for SelectError {
         match self {
             SelectError::Pending => f.write_str("waiting for a registrar's answer"),
             SelectError::Refused(code) => CauseCode(*code).fmt(f),
+            SelectError::NoAnswer => f.write_str("no registrar answered"),
             SelectError::Exhausted => f.write_str("no pool element is reachable"),
             SelectError::Unknown => f.write_str("the resolution is not known any more"),
         }

@@ -135,8 +135,7 @@ impl<'s> Resolver<'s> {
             Answer::None => None,
             Answer::Positive(_) => Some(Ok(())),
             Answer::Negative(..) if entry.request != Request::None => None,
-            Answer::Negative(0, _) => Some(Err(Unresolved::NoAnswer)),
-            Answer::Negative(code, _) => Some(Err(Unresolved::Refused(code))),
+            Answer::Negative(why, _) => Some(Err(why)),
         }
     }
 
@@ -152,13 +151,10 @@ impl<'s> Resolver<'s> {
         let entry = self.cache.pools.at_mut(pool);
         entry.used_at = now;
         match entry.answer {
-            Answer::None => {
-                // Whoever waits gets an event, also where an earlier request was given up.
-                self.request(now, pool);
-                return Err(SelectError::Pending);
-            }
-            Answer::Negative(code, _) if entry.request == Request::None => return Err(SelectError::Refused(code)),
-            Answer::Negative(..) => return Err(SelectError::Pending),
+            Answer::None => return Err(SelectError::Pending),
+            Answer::Negative(..) if entry.request != Request::None => return Err(SelectError::Pending),
+            Answer::Negative(Unresolved::Refused(code), _) => return Err(SelectError::Refused(code)),
+            Answer::Negative(Unresolved::NoAnswer, _) => return Err(SelectError::NoAnswer),
             Answer::Positive(until) if until <= now => {
                 // C2, C3.
                 self.request(now, pool);
@@ -228,16 +224,13 @@ impl<'s> Resolver<'s> {
         }
         if let Some(error) = &response.error {
             let code = error.code().unwrap_or(0);
-            entry.answer = Answer::Negative(code, until);
+            let why = Unresolved::Refused(code);
+            entry.answer = Answer::Negative(why, until);
             entry.updates_from = None;
             self.cache.clear(pool);
             self.wake_at(until);
             let resolution = self.cache.resolution(pool);
-            return Ok(if asked {
-                Outcome::Unresolved(resolution, Unresolved::Refused(code))
-            } else {
-                Outcome::Updated(resolution)
-            });
+            return Ok(if asked { Outcome::Unresolved(resolution, why) } else { Outcome::Updated(resolution) });
         }
         let updated = entry.subscribe && entry.updates_from == Some(assoc);
         entry.answer = Answer::Positive(if updated { Instant::MAX } else { until });
@@ -348,7 +341,7 @@ impl<'s> Resolver<'s> {
         entry.answer = match entry.answer {
             Answer::Positive(_) if entry.subscribe => Answer::Positive(again),
             Answer::Positive(until) => Answer::Positive(until),
-            Answer::None | Answer::Negative(..) => Answer::Negative(0, again),
+            Answer::None | Answer::Negative(..) => Answer::Negative(Unresolved::NoAnswer, again),
         };
         Outcome::Unresolved(self.cache.resolution(pool), Unresolved::NoAnswer)
     }
