@@ -208,6 +208,7 @@ mod blobs;
 mod bounded;
 mod config;
 mod element;
+mod endpoint;
 mod error;
 mod events;
 pub mod handlespace;

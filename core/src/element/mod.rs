@@ -11,19 +11,15 @@ pub use storage::ElementStorage;
 
 use core::net::SocketAddr;
 
-use registration::{Registrations, Step as RegistrationStep};
+use registration::{Registrations, Step};
 
 use crate::arena::Table;
 use crate::config::EndpointConfig;
+use crate::endpoint::{Endpoint, EndpointStep, HomeChange, earliest, transmit};
 use crate::events::{Events, Queued};
-use crate::hunt::{Home, Hunt, HuntOutput};
-use crate::rand::Rng;
-use crate::report::PendingReport;
+use crate::hunt::Home;
 use crate::scratch::Scratch;
-use crate::user::{
-    Cache, Outcome, Resolution, ResolveError, Resolver, SelectError, Step as ResolverStep, announcement, earliest,
-    transmit,
-};
+use crate::user::{Cache, Outcome, Resolution, ResolveError, SelectError};
 use crate::wire::asap::EndpointKeepAlive;
 use crate::wire::{AsapMessage, EmitError, Policy, PoolElementParam};
 use crate::{AssocId, Input, Instant, Link, Machine, Output, PeId, Ppid, RecvError};
@@ -58,13 +54,8 @@ const EVENTS: usize = 8;
 /// element.set_policy(Instant::from_secs(5), echo, Policy::LeastUsed { load: u32::MAX / 2 }).unwrap();
 /// ```
 pub struct PoolElement<'s> {
-    config: EndpointConfig,
-    now: Instant,
-    rng: Rng,
-    hunt: Hunt<'s>,
+    endpoint: Endpoint<'s>,
     registrations: Registrations<'s>,
-    resolver: Resolver<'s>,
-    report: PendingReport<'s>,
     events: Events<ElementEvent, EVENTS>,
 }
 
@@ -85,14 +76,10 @@ impl<'s> PoolElement<'s> {
         now: Instant,
     ) -> Self {
         let ElementStorage { registrations, handles, transports, policies, resolver, servers, scratch } = storage;
+        let (servers, cache, scratch) = (Table::Lent(servers), Cache::lent(resolver), Scratch::lent(scratch));
         PoolElement {
-            hunt: Hunt::new(Table::Lent(servers), &config),
+            endpoint: Endpoint::new(servers, cache, scratch, config, seed, now),
             registrations: Registrations::lent(registrations, handles, transports, policies),
-            resolver: Resolver::new(Cache::lent(resolver), &config),
-            report: PendingReport::new(Scratch::lent(scratch)),
-            config,
-            now,
-            rng: Rng::new(seed),
             events: Events::new(),
         }
     }
@@ -100,15 +87,9 @@ impl<'s> PoolElement<'s> {
     /// A pool element whose memory grows up to `limits`.
     #[cfg(feature = "alloc")]
     pub fn growable(limits: crate::EndpointLimits, config: EndpointConfig, seed: u64, now: Instant) -> Self {
-        let servers = Table::Grown(alloc::vec![crate::hunt::ServerSlot::EMPTY; limits.servers as usize]);
         PoolElement {
-            hunt: Hunt::new(servers, &config),
+            endpoint: Endpoint::growable(&limits, config, seed, now),
             registrations: Registrations::growable(limits.elements),
-            resolver: Resolver::new(Cache::growable(limits.pools, limits.cached_elements), &config),
-            report: PendingReport::new(Scratch::growable()),
-            config,
-            now,
-            rng: Rng::new(seed),
             events: Events::new(),
         }
     }
@@ -117,12 +98,12 @@ impl<'s> PoolElement<'s> {
     ///
     /// `false`: there is no room for it, or no address.
     pub fn add_server(&mut self, link: Link, addresses: &[SocketAddr]) -> bool {
-        self.hunt.add_server(link, addresses)
+        self.endpoint.hunt.add_server(link, addresses)
     }
 
     /// The home registrar, if there is one.
     pub fn home(&self) -> Option<Home> {
-        self.hunt.home()
+        self.endpoint.hunt.home()
     }
 
     /// Registers an element (Registration.Request, RFC 5352, 6.1). [`ElementEvent::Registered`],
@@ -132,8 +113,8 @@ impl<'s> PoolElement<'s> {
     /// # Errors
     /// Names what of `info` cannot be registered, or which limit is reached. Nothing has changed then.
     pub fn register(&mut self, now: Instant, info: &ElementInfo<'_>) -> Result<ElementKey, RegisterError> {
-        self.advance(now);
-        self.registrations.register(self.now, &mut self.rng, info)
+        self.endpoint.advance(now);
+        self.registrations.register(self.endpoint.now, &mut self.endpoint.rng, info)
     }
 
     /// Changes an element's policy values, and registers it again with them (RFC 5352, 3.1). While a registration is
@@ -142,8 +123,8 @@ impl<'s> PoolElement<'s> {
     /// # Errors
     /// [`RegisterError::UnknownElement`] or [`RegisterError::TooLong`].
     pub fn set_policy(&mut self, now: Instant, element: ElementKey, policy: Policy<'_>) -> Result<(), RegisterError> {
-        self.advance(now);
-        self.registrations.set_policy(self.now, element, policy)
+        self.endpoint.advance(now);
+        self.registrations.set_policy(self.endpoint.now, element, policy)
     }
 
     /// Registers an element again at once, for example after [`ElementEvent::NoAnswer`].
@@ -151,8 +132,8 @@ impl<'s> PoolElement<'s> {
     /// # Errors
     /// [`RegisterError::UnknownElement`].
     pub fn reregister(&mut self, now: Instant, element: ElementKey) -> Result<(), RegisterError> {
-        self.advance(now);
-        self.registrations.reregister(self.now, element)
+        self.endpoint.advance(now);
+        self.registrations.reregister(self.endpoint.now, element)
     }
 
     /// Takes an element out of its pool (Deregistration.Request, RFC 5352, 6.2). [`ElementEvent::Deregistered`]
@@ -161,8 +142,8 @@ impl<'s> PoolElement<'s> {
     /// # Errors
     /// [`RegisterError::UnknownElement`].
     pub fn deregister(&mut self, now: Instant, element: ElementKey) -> Result<(), RegisterError> {
-        self.advance(now);
-        self.registrations.deregister(self.now, element)
+        self.endpoint.advance(now);
+        self.registrations.deregister(self.endpoint.now, element)
     }
 
     /// An element's identifier; `None` once it is deregistered. A random one changes when a registrar
@@ -186,8 +167,8 @@ impl<'s> PoolElement<'s> {
     /// # Errors
     /// The handle is unusable, or too many pools are in use.
     pub fn resolve(&mut self, now: Instant, pool_handle: &[u8]) -> Result<(Resolution, bool), ResolveError> {
-        self.advance(now);
-        self.resolver.resolve(self.now, &self.config, pool_handle, false)
+        self.endpoint.advance(now);
+        self.endpoint.resolver.resolve(self.endpoint.now, &self.endpoint.config, pool_handle, false)
     }
 
     /// As [`PoolUser::primary`](crate::PoolUser::primary).
@@ -195,109 +176,92 @@ impl<'s> PoolElement<'s> {
     /// # Errors
     /// [`SelectError`] says whether to wait for an event, to resolve again, or to give up.
     pub fn primary(&mut self, now: Instant, resolution: Resolution) -> Result<PoolElementParam<'_>, SelectError> {
-        self.advance(now);
-        self.resolver.select(self.now, &self.config, &mut self.rng, resolution)
+        self.endpoint.advance(now);
+        self.endpoint.resolver.select(self.endpoint.now, &self.endpoint.config, &mut self.endpoint.rng, resolution)
     }
 
     /// As [`PoolUser::report_failure`](crate::PoolUser::report_failure).
     pub fn report_failure(&mut self, now: Instant, resolution: Resolution, failed: PeId) -> bool {
-        self.advance(now);
-        self.resolver.report_failure(self.now, resolution, failed)
+        self.endpoint.advance(now);
+        self.endpoint.resolver.report_failure(self.endpoint.now, resolution, failed)
     }
 
     /// As [`PoolUser::elements`](crate::PoolUser::elements): for example to send something to all of one's own pool.
     pub fn elements(&self, resolution: Resolution) -> impl Iterator<Item = PoolElementParam<'_>> {
-        let cache = self.resolver.cache();
+        let cache = self.endpoint.resolver.cache();
         cache.pool(resolution).into_iter().flat_map(|p| cache.elements_of(p)).filter_map(|e| cache.view(e))
     }
 
-    fn advance(&mut self, now: Instant) {
-        self.now = self.now.max(now);
-    }
-
     fn message(&mut self, assoc: AssocId, bytes: &[u8]) -> Result<(), RecvError> {
-        if self.report.is_pending() {
-            return Err(RecvError::Busy);
-        }
-        let parsed = AsapMessage::parse(bytes).map_err(|error| {
-            self.report.parse_error(assoc, bytes, &error);
-            RecvError::Malformed(error.kind)
-        })?;
-        let from_home = self.hunt.is_home(assoc);
-        match &parsed.message {
+        let parsed = self.endpoint.parse(assoc, bytes)?;
+        let from_home = self.endpoint.hunt.is_home(assoc);
+        let Endpoint { resolver, now, config, rng, .. } = &mut self.endpoint;
+        let event = match &parsed.message {
             // A keep-alive is answered whoever sends it: a registrar that has taken over is not the home yet.
             AsapMessage::EndpointKeepAlive(keep_alive) => self.keep_alive(assoc, keep_alive)?,
             _ if !from_home => return Err(RecvError::UnknownAssoc),
             AsapMessage::RegistrationResponse(response) => {
-                let event =
-                    self.registrations.registration_response(self.now, &self.config, &mut self.rng, response)?;
-                self.tell(event);
+                self.registrations.registration_response(*now, config, rng, response)?
             }
             AsapMessage::DeregistrationResponse(response) => {
-                let event = self.registrations.deregistration_response(self.now, response)?;
-                self.tell(event);
+                self.registrations.deregistration_response(*now, response)?
             }
             AsapMessage::HandleResolutionResponse(response) => {
-                let outcome = self.resolver.response(self.now, &self.config, assoc, response)?;
-                self.tell(Some(from_outcome(outcome)));
+                Some(resolver.response(*now, config, assoc, response)?.into())
             }
             AsapMessage::Error(error) => {
                 warn!("the registrar reports an error, cause {}", error.error.code().unwrap_or(0));
+                None
             }
             _ => return Err(RecvError::Unexpected),
+        };
+        if let Some(event) = event {
+            self.events.push(event);
         }
-        if self.hunt.is_home(assoc) {
-            self.hunt.heard(&self.config);
-        }
-        self.report.reports(assoc, bytes, &parsed.reports);
+        self.endpoint.processed(assoc, bytes, &parsed);
         Ok(())
     }
 
     /// RFC 5352, 3.4.
-    fn keep_alive(&mut self, assoc: AssocId, message: &EndpointKeepAlive<'_>) -> Result<(), RecvError> {
-        self.registrations.keep_alive(self.now, assoc, message)?;
-        if self.hunt.is_home(assoc) {
-            self.hunt.learn_id(message.server);
-            return Ok(());
+    fn keep_alive(
+        &mut self,
+        assoc: AssocId,
+        message: &EndpointKeepAlive<'_>,
+    ) -> Result<Option<ElementEvent>, RecvError> {
+        let Endpoint { hunt, resolver, now, config, .. } = &mut self.endpoint;
+        self.registrations.keep_alive(*now, assoc, message)?;
+        if hunt.is_home(assoc) {
+            hunt.learn_id(message.server);
+            return Ok(None);
         }
         // KA2.4: only with the H flag, and only from another registrar than the home.
-        let home_id = self.hunt.home().map(|home| home.id);
-        if message.adopt && home_id != Some(message.server) {
-            self.hunt.adopt(assoc, message.server);
-            self.tell(Some(ElementEvent::HomeAdopted(Home { assoc, id: message.server })));
-            self.resolver.home_changed(self.now, &self.config);
-            self.registrations.adopted(self.now);
+        if !message.adopt || hunt.home().is_some_and(|home| home.id == message.server) {
+            return Ok(None);
         }
-        Ok(())
+        hunt.adopt(assoc, message.server);
+        resolver.home_changed(*now, config);
+        self.registrations.adopted(*now);
+        Ok(Some(ElementEvent::HomeAdopted(Home { assoc, id: message.server })))
     }
 
-    fn tell(&mut self, event: Option<ElementEvent>) {
-        if let Some(event) = event {
-            self.events.push(event);
-        }
-    }
-
-    fn home_changed(&mut self) {
-        self.registrations.home_changed(self.now);
-        self.resolver.home_changed(self.now, &self.config);
-    }
-
-    fn drop_home(&mut self) {
-        if self.hunt.home().is_some() {
-            self.hunt.drop_home(self.now);
-            self.events.push(ElementEvent::HomeLost);
-            self.home_changed();
-        } else {
-            self.hunt.start(self.now);
-        }
+    fn home_changed(&mut self, change: HomeChange) {
+        let event = match change {
+            HomeChange::None => return,
+            HomeChange::Found(home) => ElementEvent::HomeFound(home),
+            HomeChange::Lost => ElementEvent::HomeLost,
+        };
+        self.events.push(event);
+        self.registrations.home_changed(self.endpoint.now);
     }
 }
 
-fn from_outcome(outcome: Outcome) -> ElementEvent {
-    match outcome {
-        Outcome::Resolved(resolution) => ElementEvent::Resolved(resolution),
-        Outcome::Unresolved(resolution, why) => ElementEvent::Unresolved(resolution, why),
-        Outcome::Updated(resolution) => ElementEvent::Updated(resolution),
+impl From<Outcome> for ElementEvent {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Resolved(resolution) => ElementEvent::Resolved(resolution),
+            Outcome::Unresolved(resolution, why) => ElementEvent::Unresolved(resolution, why),
+            Outcome::Updated(resolution) => ElementEvent::Updated(resolution),
+        }
     }
 }
 
@@ -305,109 +269,71 @@ impl Machine for PoolElement<'_> {
     type Event = ElementEvent;
 
     fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), RecvError> {
-        self.advance(now);
+        self.endpoint.advance(now);
         match input {
-            Input::Timeout => Ok(()),
-            Input::Message { assoc, ppid: Ppid::Asap, bytes } => self.message(assoc, bytes),
-            Input::Message { .. } => Err(RecvError::Unexpected),
-            Input::Datagram { from, ppid, bytes } => {
-                let announce = announcement(ppid, bytes)?;
-                self.hunt.announced(self.now, &self.config, from, &announce);
-                Ok(())
-            }
-            Input::Connected { assoc, dial, .. } => {
-                // Without a dial it is a registrar that wants to know whether we live.
-                if let Some(dial) = dial
-                    && self.hunt.connected(assoc, dial)
-                {
-                    self.tell(self.hunt.home().map(ElementEvent::HomeFound));
-                    self.home_changed();
-                }
-                Ok(())
-            }
-            Input::ConnectFailed { dial } => {
-                self.hunt.connect_failed(dial);
-                Ok(())
-            }
-            // RFC 5352, 3.1 and 3.7.1: a SEND.FAILURE starts the hunt; the message is made anew for another registrar.
-            Input::SendFailed { assoc } => {
-                if self.hunt.is_home(assoc) {
-                    self.drop_home();
-                }
-                Ok(())
-            }
-            Input::Closed { assoc } => {
-                self.report.closed(assoc);
-                self.registrations.closed(assoc);
-                if self.hunt.closed(self.now, assoc) {
-                    self.events.push(ElementEvent::HomeLost);
-                    self.home_changed();
-                }
-                Ok(())
-            }
+            Input::Message { assoc, ppid: Ppid::Asap, bytes } => return self.message(assoc, bytes),
+            Input::Closed { assoc } => self.registrations.closed(assoc),
+            _ => {}
         }
+        let change = self.endpoint.handle(input)?;
+        self.home_changed(change);
+        Ok(())
     }
 
     fn poll<'b>(&'b mut self, now: Instant, buf: &'b mut [u8]) -> Output<'b, ElementEvent> {
-        self.advance(now);
+        self.endpoint.advance(now);
         loop {
             match self.events.pop() {
                 Some(Queued::Event(event)) => return Output::Event(event),
                 Some(Queued::Lost) => return Output::Event(ElementEvent::EventsLost),
                 None => {}
             }
-            match self.report.emit(buf) {
-                Some(Ok((to, len))) => return transmit(to, buf, len),
-                Some(Err(EmitError::BufferTooSmall { needed })) => return Output::BufferTooSmall { needed },
-                Some(Err(EmitError::TooLong)) | None => {}
+            let mut step = self.endpoint.poll_report(buf);
+            if step.is_none() {
+                // Registrations come before the hunt's clean-up: a keep-alive is acknowledged before its association
+                // closes.
+                let Endpoint { hunt, now, config, .. } = &mut self.endpoint;
+                step = match self.registrations.poll(*now, config, hunt.home(), buf) {
+                    Some(Step::Send(to, len)) => Some(EndpointStep::Send(to, len)),
+                    Some(Step::Failed(EmitError::BufferTooSmall { needed })) => {
+                        Some(EndpointStep::BufferTooSmall(needed))
+                    }
+                    Some(Step::Failed(EmitError::TooLong)) => continue,
+                    Some(Step::Tell(event)) => {
+                        self.events.push(event);
+                        continue;
+                    }
+                    Some(Step::DropHome) => {
+                        let change = self.endpoint.drop_home();
+                        self.home_changed(change);
+                        continue;
+                    }
+                    None => self.endpoint.poll(buf),
+                };
             }
-            let home = self.hunt.home();
-            // Registrations come before the hunt's clean-up: a keep-alive is acknowledged before its association closes.
-            match self.registrations.poll(self.now, &self.config, home, buf) {
-                Some(RegistrationStep::Send(to, len)) => return transmit(to, buf, len),
-                Some(RegistrationStep::Failed(EmitError::BufferTooSmall { needed })) => {
-                    return Output::BufferTooSmall { needed };
+            return match step {
+                Some(EndpointStep::Send(to, len)) => transmit(to, buf, len),
+                Some(EndpointStep::BufferTooSmall(needed)) => Output::BufferTooSmall { needed },
+                Some(EndpointStep::Connect(dial, link)) => {
+                    Output::Connect { dial, link, ppid: Ppid::Asap, to: self.endpoint.targets() }
                 }
-                Some(RegistrationStep::Failed(EmitError::TooLong)) => {}
-                Some(RegistrationStep::Tell(event)) => {
-                    self.events.push(event);
+                Some(EndpointStep::Abandon(dial)) => Output::Abandon { dial },
+                Some(EndpointStep::Disconnect(assoc)) => Output::Disconnect { assoc },
+                Some(EndpointStep::Tell(outcome)) => {
+                    self.events.push(outcome.into());
                     continue;
                 }
-                Some(RegistrationStep::DropHome) => {
-                    self.drop_home();
+                Some(EndpointStep::GaveUp(outcome, change)) => {
+                    self.events.push(outcome.into());
+                    self.home_changed(change);
                     continue;
                 }
-                None => {}
-            }
-            match self.hunt.poll(self.now, &self.config, &mut self.rng) {
-                Some(HuntOutput::Connect { dial, link }) => {
-                    return Output::Connect { dial, link, ppid: Ppid::Asap, to: self.hunt.targets() };
-                }
-                Some(HuntOutput::Abandon { dial }) => return Output::Abandon { dial },
-                Some(HuntOutput::Disconnect { assoc }) => return Output::Disconnect { assoc },
-                None => {}
-            }
-            match self.resolver.poll(self.now, &self.config, home.is_some(), buf) {
-                Some(ResolverStep::Send(len)) => match home {
-                    Some(home) => return transmit(home.assoc, buf, len),
-                    None => continue,
-                },
-                Some(ResolverStep::Failed(EmitError::BufferTooSmall { needed })) => {
-                    return Output::BufferTooSmall { needed };
-                }
-                Some(ResolverStep::Failed(EmitError::TooLong)) => {}
-                Some(ResolverStep::Tell(outcome)) => self.events.push(from_outcome(outcome)),
-                Some(ResolverStep::Hunt) => self.hunt.start(self.now),
-                Some(ResolverStep::GiveUp(outcome)) => {
-                    self.events.push(from_outcome(outcome));
-                    self.drop_home();
-                }
-                None => return Output::Wait(self.next_deadline()),
-            }
+                None => Output::Wait(self.next_deadline()),
+            };
         }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        earliest(earliest(self.hunt.deadline(), self.resolver.deadline()), self.registrations.deadline())
+        earliest(self.endpoint.deadline(), self.registrations.deadline())
     }
 }

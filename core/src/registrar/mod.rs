@@ -29,12 +29,12 @@ use assoc::Assocs;
 use reply::Reply;
 use subscription::Subscriptions;
 
+use crate::endpoint::{announcement, earliest, transmit};
 use crate::events::{Events, Queued};
 use crate::handlespace::Handlespace;
 use crate::rand::Rng;
 use crate::report::PendingReport;
 use crate::scratch::Scratch;
-use crate::user::{announcement, earliest, transmit};
 use crate::wire::{AsapMessage, EmitError};
 use crate::{AssocId, Destination, Input, Instant, Link, Machine, Output, Ppid, RecvError, ServerId, Transmit};
 

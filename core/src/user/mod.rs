@@ -18,13 +18,12 @@ use core::net::SocketAddr;
 
 use crate::arena::Table;
 use crate::config::EndpointConfig;
+use crate::endpoint::{Endpoint, EndpointStep, HomeChange, transmit};
 use crate::events::{Events, Queued};
-use crate::hunt::{Home, Hunt, HuntOutput};
-use crate::rand::Rng;
-use crate::report::PendingReport;
+use crate::hunt::Home;
 use crate::scratch::Scratch;
-use crate::wire::{AsapMessage, EmitError, PoolElementParam};
-use crate::{AssocId, Destination, Input, Instant, Link, Machine, Output, PeId, Ppid, RecvError, Transmit};
+use crate::wire::{AsapMessage, PoolElementParam};
+use crate::{AssocId, Input, Instant, Link, Machine, Output, PeId, Ppid, RecvError};
 
 const EVENTS: usize = 8;
 
@@ -49,12 +48,7 @@ const EVENTS: usize = 8;
 /// # let _ = echo;
 /// ```
 pub struct PoolUser<'s> {
-    config: EndpointConfig,
-    now: Instant,
-    rng: Rng,
-    hunt: Hunt<'s>,
-    resolver: Resolver<'s>,
-    report: PendingReport<'s>,
+    endpoint: Endpoint<'s>,
     events: Events<UserEvent, EVENTS>,
 }
 
@@ -74,46 +68,26 @@ impl<'s> PoolUser<'s> {
         now: Instant,
     ) -> Self {
         let UserStorage { resolver, servers, scratch } = storage;
-        Self::build(Cache::lent(resolver), Table::Lent(servers), Scratch::lent(scratch), config, seed, now)
-    }
-
-    fn build(
-        cache: Cache<'s>,
-        servers: Table<'s, crate::hunt::ServerSlot>,
-        scratch: Scratch<'s>,
-        config: EndpointConfig,
-        seed: u64,
-        now: Instant,
-    ) -> Self {
-        PoolUser {
-            hunt: Hunt::new(servers, &config),
-            resolver: Resolver::new(cache, &config),
-            report: PendingReport::new(scratch),
-            config,
-            now,
-            rng: Rng::new(seed),
-            events: Events::new(),
-        }
+        let (servers, cache, scratch) = (Table::Lent(servers), Cache::lent(resolver), Scratch::lent(scratch));
+        PoolUser { endpoint: Endpoint::new(servers, cache, scratch, config, seed, now), events: Events::new() }
     }
 
     /// A pool user whose memory grows up to `limits`.
     #[cfg(feature = "alloc")]
     pub fn growable(limits: crate::EndpointLimits, config: EndpointConfig, seed: u64, now: Instant) -> Self {
-        let servers = Table::Grown(alloc::vec![crate::hunt::ServerSlot::EMPTY; limits.servers as usize]);
-        let cache = Cache::growable(limits.pools, limits.cached_elements);
-        Self::build(cache, servers, Scratch::growable(), config, seed, now)
+        PoolUser { endpoint: Endpoint::growable(&limits, config, seed, now), events: Events::new() }
     }
 
     /// Adds a registrar to the configured list (RFC 5352, 3.6). All addresses are those of one registrar.
     ///
     /// `false`: there is no room for it, or no address.
     pub fn add_server(&mut self, link: Link, addresses: &[SocketAddr]) -> bool {
-        self.hunt.add_server(link, addresses)
+        self.endpoint.hunt.add_server(link, addresses)
     }
 
     /// The home registrar, if there is one.
     pub fn home(&self) -> Option<Home> {
-        self.hunt.home()
+        self.endpoint.hunt.home()
     }
 
     /// Resolves a pool handle (Translation.Request, RFC 5352, 6.9.1). `true`: the cache holds a good answer, and
@@ -125,8 +99,8 @@ impl<'s> PoolUser<'s> {
     /// [`ResolveError::BadHandle`]: the handle is empty or longer than the storage can hold. [`ResolveError::Full`]:
     /// all places for pools are taken by requests under way and subscriptions.
     pub fn resolve(&mut self, now: Instant, pool_handle: &[u8]) -> Result<(Resolution, bool), ResolveError> {
-        self.advance(now);
-        self.resolver.resolve(self.now, &self.config, pool_handle, false)
+        self.endpoint.advance(now);
+        self.endpoint.resolver.resolve(self.endpoint.now, &self.endpoint.config, pool_handle, false)
     }
 
     /// Resolves a pool handle and asks for updates when the pool changes ([`UserEvent::Updated`]). Where the registrar
@@ -135,18 +109,18 @@ impl<'s> PoolUser<'s> {
     /// # Errors
     /// Those of [`PoolUser::resolve`].
     pub fn subscribe(&mut self, now: Instant, pool_handle: &[u8]) -> Result<(Resolution, bool), ResolveError> {
-        self.advance(now);
-        self.resolver.resolve(self.now, &self.config, pool_handle, true)
+        self.endpoint.advance(now);
+        self.endpoint.resolver.resolve(self.endpoint.now, &self.endpoint.config, pool_handle, true)
     }
 
     /// Ends a subscription. The registrar goes on sending for the life of the association; what it sends is ignored.
     pub fn unsubscribe(&mut self, resolution: Resolution) {
-        self.resolver.unsubscribe(self.now, &self.config, resolution);
+        self.endpoint.resolver.unsubscribe(self.endpoint.now, &self.endpoint.config, resolution);
     }
 
     /// Forgets a pool and its elements (Cache_Purge_Request, RFC 5352, 6.4). The resolution is void.
     pub fn purge(&mut self, resolution: Resolution) {
-        self.resolver.purge(resolution);
+        self.endpoint.resolver.purge(resolution);
     }
 
     /// Hands out the element that the pool's policy chooses (GETPRIMARYSERVER, RFC 5351, 4.1). Each call chooses anew.
@@ -154,8 +128,8 @@ impl<'s> PoolUser<'s> {
     /// # Errors
     /// [`SelectError`] says whether to wait for an event, to resolve again, or to give up.
     pub fn primary(&mut self, now: Instant, resolution: Resolution) -> Result<PoolElementParam<'_>, SelectError> {
-        self.advance(now);
-        self.resolver.select(self.now, &self.config, &mut self.rng, resolution)
+        self.endpoint.advance(now);
+        self.endpoint.resolver.select(self.endpoint.now, &self.endpoint.config, &mut self.endpoint.rng, resolution)
     }
 
     /// Reports an element that failed, as [`PoolUser::report_failure`] does, and hands out the next best
@@ -177,110 +151,82 @@ impl<'s> PoolUser<'s> {
     /// names it again. Says whether a report is sent to the registrar (Endpoint Unreachable, 2.2.7 and 3.5): only for
     /// an element that was handed out, and once each time.
     pub fn report_failure(&mut self, now: Instant, resolution: Resolution, failed: PeId) -> bool {
-        self.advance(now);
-        self.resolver.report_failure(self.now, resolution, failed)
+        self.endpoint.advance(now);
+        self.endpoint.resolver.report_failure(self.endpoint.now, resolution, failed)
     }
 
     /// The elements of a pool that are known, in the registrar's order, whether fresh or not.
     pub fn elements(&self, resolution: Resolution) -> impl Iterator<Item = PoolElementParam<'_>> {
-        let cache = self.resolver.cache();
+        let cache = self.endpoint.resolver.cache();
         cache.pool(resolution).into_iter().flat_map(|p| cache.elements_of(p)).filter_map(|e| cache.view(e))
     }
 
     /// The pool of a handle, if it is in the cache.
     pub fn find(&self, pool_handle: &[u8]) -> Option<Resolution> {
-        let cache = self.resolver.cache();
+        let cache = self.endpoint.resolver.cache();
         cache.find(pool_handle).map(|pool| cache.resolution(pool))
     }
 
     /// Whether a request for a pool is under way, or waits for a home registrar.
     pub fn is_pending(&self, resolution: Resolution) -> bool {
-        self.resolver.is_pending(resolution)
+        self.endpoint.resolver.is_pending(resolution)
     }
 
     /// What is known of a pool: it has elements, or why not. `None`: no answer has come yet, or the pool is not in the
     /// cache. A stale answer is still one.
     pub fn answer(&self, resolution: Resolution) -> Option<Result<(), Unresolved>> {
-        self.resolver.answer(resolution)
+        self.endpoint.resolver.answer(resolution)
     }
 
     /// The policy type of a pool that was resolved (RFC 5356, 3), as
     /// [`Policy::policy_type`](crate::wire::Policy::policy_type) numbers it.
     pub fn policy_type(&self, resolution: Resolution) -> Option<u32> {
-        let cache = self.resolver.cache();
+        let cache = self.endpoint.resolver.cache();
         cache.pool(resolution).map(|pool| cache.pools.at(pool).policy_type).filter(|ty| *ty != 0)
     }
 
     /// The handle of a pool that is in the cache.
     pub fn pool_handle(&self, resolution: Resolution) -> Option<&[u8]> {
-        let cache = self.resolver.cache();
+        let cache = self.endpoint.resolver.cache();
         cache.pool(resolution).map(|pool| cache.handle(pool))
     }
 
-    fn advance(&mut self, now: Instant) {
-        self.now = self.now.max(now);
-    }
-
     fn message(&mut self, assoc: AssocId, bytes: &[u8]) -> Result<(), RecvError> {
-        if self.report.is_pending() {
-            return Err(RecvError::Busy);
-        }
-        if !self.hunt.is_home(assoc) {
+        let parsed = self.endpoint.parse(assoc, bytes)?;
+        if !self.endpoint.hunt.is_home(assoc) {
             return Err(RecvError::UnknownAssoc);
         }
-        let parsed = AsapMessage::parse(bytes).map_err(|error| {
-            self.report.parse_error(assoc, bytes, &error);
-            RecvError::Malformed(error.kind)
-        })?;
         match &parsed.message {
             AsapMessage::HandleResolutionResponse(response) => {
-                let outcome = self.resolver.response(self.now, &self.config, assoc, response)?;
-                self.tell(outcome);
+                let Endpoint { resolver, now, config, .. } = &mut self.endpoint;
+                let outcome = resolver.response(*now, config, assoc, response)?;
+                self.events.push(outcome.into());
             }
             AsapMessage::Error(error) => {
                 warn!("the registrar reports an error, cause {}", error.error.code().unwrap_or(0));
             }
             _ => return Err(RecvError::Unexpected),
         }
-        self.hunt.heard(&self.config);
-        self.report.reports(assoc, bytes, &parsed.reports);
+        self.endpoint.processed(assoc, bytes, &parsed);
         Ok(())
     }
 
-    fn tell(&mut self, outcome: Outcome) {
-        self.events.push(match outcome {
-            Outcome::Resolved(resolution) => UserEvent::Resolved(resolution),
-            Outcome::Unresolved(resolution, why) => UserEvent::Unresolved(resolution, why),
-            Outcome::Updated(resolution) => UserEvent::Updated(resolution),
-        });
-    }
-
-    fn home_lost(&mut self) {
-        self.events.push(UserEvent::HomeLost);
-        self.resolver.home_changed(self.now, &self.config);
-    }
-
-    fn drop_home(&mut self) {
-        if self.hunt.home().is_some() {
-            self.hunt.drop_home(self.now);
-            self.home_lost();
-        } else {
-            self.hunt.start(self.now);
+    fn home_changed(&mut self, change: HomeChange) {
+        match change {
+            HomeChange::None => {}
+            HomeChange::Found(home) => self.events.push(UserEvent::HomeFound(home)),
+            HomeChange::Lost => self.events.push(UserEvent::HomeLost),
         }
     }
 }
 
-/// A server announcement, if that is what a datagram holds.
-pub(crate) fn announcement<'a>(
-    ppid: Ppid,
-    bytes: &'a [u8],
-) -> Result<crate::wire::asap::ServerAnnounce<'a>, RecvError> {
-    if ppid != Ppid::Asap {
-        return Err(RecvError::Unexpected);
-    }
-    match AsapMessage::parse(bytes).map_err(|e| RecvError::Malformed(e.kind))?.message {
-        AsapMessage::ServerAnnounce(announce) => Ok(announce),
-        _ => Err(RecvError::Unexpected),
+impl From<Outcome> for UserEvent {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Resolved(resolution) => UserEvent::Resolved(resolution),
+            Outcome::Unresolved(resolution, why) => UserEvent::Unresolved(resolution, why),
+            Outcome::Updated(resolution) => UserEvent::Updated(resolution),
+        }
     }
 }
 
@@ -288,100 +234,50 @@ impl Machine for PoolUser<'_> {
     type Event = UserEvent;
 
     fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), RecvError> {
-        self.advance(now);
-        match input {
-            Input::Timeout => Ok(()),
-            Input::Message { assoc, ppid: Ppid::Asap, bytes } => self.message(assoc, bytes),
-            Input::Message { .. } => Err(RecvError::Unexpected),
-            Input::Datagram { from, ppid, bytes } => {
-                let announce = announcement(ppid, bytes)?;
-                self.hunt.announced(self.now, &self.config, from, &announce);
-                Ok(())
-            }
-            Input::Connected { assoc, dial, .. } => {
-                if let Some(dial) = dial
-                    && self.hunt.connected(assoc, dial)
-                {
-                    if let Some(home) = self.hunt.home() {
-                        self.events.push(UserEvent::HomeFound(home));
-                    }
-                    self.resolver.home_changed(self.now, &self.config);
-                }
-                Ok(())
-            }
-            Input::ConnectFailed { dial } => {
-                self.hunt.connect_failed(dial);
-                Ok(())
-            }
-            // RFC 5352, 3.3 and 3.7.1: the hunt starts, and the request is made anew for another registrar.
-            Input::SendFailed { assoc } => {
-                if self.hunt.is_home(assoc) {
-                    self.drop_home();
-                }
-                Ok(())
-            }
-            Input::Closed { assoc } => {
-                self.report.closed(assoc);
-                if self.hunt.closed(self.now, assoc) {
-                    self.home_lost();
-                }
-                Ok(())
-            }
+        self.endpoint.advance(now);
+        if let Input::Message { assoc, ppid: Ppid::Asap, bytes } = input {
+            return self.message(assoc, bytes);
         }
+        let change = self.endpoint.handle(input)?;
+        self.home_changed(change);
+        Ok(())
     }
 
     fn poll<'b>(&'b mut self, now: Instant, buf: &'b mut [u8]) -> Output<'b, UserEvent> {
-        self.advance(now);
+        self.endpoint.advance(now);
         loop {
             match self.events.pop() {
                 Some(Queued::Event(event)) => return Output::Event(event),
                 Some(Queued::Lost) => return Output::Event(UserEvent::EventsLost),
                 None => {}
             }
-            match self.report.emit(buf) {
-                Some(Ok((to, len))) => return transmit(to, buf, len),
-                Some(Err(EmitError::BufferTooSmall { needed })) => return Output::BufferTooSmall { needed },
-                Some(Err(EmitError::TooLong)) | None => {}
-            }
-            match self.hunt.poll(self.now, &self.config, &mut self.rng) {
-                Some(HuntOutput::Connect { dial, link }) => {
-                    return Output::Connect { dial, link, ppid: Ppid::Asap, to: self.hunt.targets() };
+            let step = match self.endpoint.poll_report(buf) {
+                None => self.endpoint.poll(buf),
+                step => step,
+            };
+            return match step {
+                Some(EndpointStep::Send(to, len)) => transmit(to, buf, len),
+                Some(EndpointStep::BufferTooSmall(needed)) => Output::BufferTooSmall { needed },
+                Some(EndpointStep::Connect(dial, link)) => {
+                    Output::Connect { dial, link, ppid: Ppid::Asap, to: self.endpoint.targets() }
                 }
-                Some(HuntOutput::Abandon { dial }) => return Output::Abandon { dial },
-                Some(HuntOutput::Disconnect { assoc }) => return Output::Disconnect { assoc },
-                None => {}
-            }
-            let home = self.hunt.home();
-            match self.resolver.poll(self.now, &self.config, home.is_some(), buf) {
-                Some(Step::Send(len)) => match home {
-                    Some(home) => return transmit(home.assoc, buf, len),
-                    None => continue,
-                },
-                Some(Step::Failed(EmitError::BufferTooSmall { needed })) => return Output::BufferTooSmall { needed },
-                Some(Step::Failed(EmitError::TooLong)) => {}
-                Some(Step::Tell(outcome)) => self.tell(outcome),
-                Some(Step::Hunt) => self.hunt.start(self.now),
-                Some(Step::GiveUp(outcome)) => {
-                    self.tell(outcome);
-                    self.drop_home();
+                Some(EndpointStep::Abandon(dial)) => Output::Abandon { dial },
+                Some(EndpointStep::Disconnect(assoc)) => Output::Disconnect { assoc },
+                Some(EndpointStep::Tell(outcome)) => {
+                    self.events.push(outcome.into());
+                    continue;
                 }
-                None => return Output::Wait(self.next_deadline()),
-            }
+                Some(EndpointStep::GaveUp(outcome, change)) => {
+                    self.events.push(outcome.into());
+                    self.home_changed(change);
+                    continue;
+                }
+                None => Output::Wait(self.next_deadline()),
+            };
         }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        earliest(self.hunt.deadline(), self.resolver.deadline())
+        self.endpoint.deadline()
     }
-}
-
-pub(crate) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
-}
-
-pub(crate) fn transmit<E>(to: AssocId, buf: &[u8], len: usize) -> Output<'_, E> {
-    Output::Transmit(Transmit { to: Destination::Assoc(to), ppid: Ppid::Asap, bytes: buf.get(..len).unwrap_or(&[]) })
 }
