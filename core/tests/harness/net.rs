@@ -61,7 +61,7 @@ impl Sim {
         }
     }
 
-    pub(crate) fn deliver(&mut self, delivery: Delivery) {
+    pub(super) fn deliver(&mut self, delivery: Delivery) {
         match delivery {
             Delivery::Message { conn, side, bytes } => {
                 let End { node, assoc } = self.conns[conn][side];
