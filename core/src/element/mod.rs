@@ -2,6 +2,7 @@
 //! 3.6); resolves handles as well (3.3).
 
 mod event;
+mod exchange;
 mod registration;
 mod storage;
 
@@ -11,7 +12,8 @@ pub use storage::ElementStorage;
 
 use core::net::SocketAddr;
 
-use registration::{Registrations, Step};
+use exchange::Step;
+use registration::Registrations;
 
 use crate::arena::Table;
 use crate::config::EndpointConfig;

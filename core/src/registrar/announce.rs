@@ -1,5 +1,7 @@
 //! Server announcements (RFC 5352, 3.6): one every (N + 1) * T6, where N is how many other registrars are heard.
 
+use core::time::Duration;
+
 use arrayvec::ArrayVec;
 
 use super::{Registrar, RegistrarConfig};
@@ -48,7 +50,9 @@ impl Announcer {
     fn announced(&mut self, now: Instant, config: &RegistrarConfig) {
         self.heard.retain(|(_, until)| *until > now);
         let others = u32::try_from(self.heard.len()).unwrap_or(u32::MAX);
-        self.due = Some(now + config.t6_server_announce.saturating_mul(others.saturating_add(1)));
+        // At least a millisecond, so that a T6 of 0 does not make a drain endless.
+        let t6 = config.t6_server_announce.max(Duration::from_millis(1));
+        self.due = Some(now + t6.saturating_mul(others.saturating_add(1)));
     }
 }
 

@@ -91,33 +91,40 @@ impl Registrar<'_> {
         let expires = view.expires.unwrap_or(Instant::MAX);
         let watch = *self.handlespace.watch(element)?;
         let assoc = watch.assoc().filter(|assoc| self.assocs.get(*assoc).is_some());
-        if expires <= now {
-            // 3.2: the element is told that its registration is over.
-            let written = assoc.map(|to| self.write_expiry(element, buf).map(|len| (to, len)));
-            if let Some(Err(EmitError::BufferTooSmall { .. })) = written {
-                return written;
-            }
-            self.remove(element, RemovalReason::Expired);
-            return written;
-        }
-        if watch.due > now {
+        let reason = if expires <= now {
+            RemovalReason::Expired
+        } else if watch.due > now {
             self.handlespace.set_timer(element, watch.due.min(expires));
             return None;
-        }
-        match (watch.state, assoc) {
-            (WatchState::KeepAliveSent | WatchState::Lost, _) | (_, None) => {
-                self.remove(element, RemovalReason::Unreachable);
-                None
+        } else {
+            match (watch.state, assoc) {
+                (WatchState::Idle | WatchState::ProbeWanted, Some(to)) => return Some(self.ask(now, element, to, buf)),
+                (WatchState::KeepAliveSent | WatchState::Lost, _) | (_, None) => RemovalReason::Unreachable,
             }
-            (WatchState::Idle | WatchState::ProbeWanted, Some(to)) => {
-                let written = self.write_keep_alive(element, buf);
-                if !matches!(written, Err(EmitError::BufferTooSmall { .. })) {
-                    self.stats.keep_alives = self.stats.keep_alives.wrapping_add(1);
-                    self.watch(element, WatchState::KeepAliveSent, now + self.config.keep_alive_timeout);
-                }
-                Some(written.map(|len| (to, len)))
-            }
+        };
+        // 3.2: the element is told that its registration is over. So is one that did not acknowledge: if it was only
+        // slow it can register again.
+        let written = assoc.map(|to| self.write_end(element, buf).map(|len| (to, len)));
+        if let Some(Err(EmitError::BufferTooSmall { .. })) = written {
+            return written;
         }
+        self.remove(element, reason);
+        written
+    }
+
+    fn ask(
+        &mut self,
+        now: Instant,
+        element: ElementRef,
+        to: AssocId,
+        buf: &mut [u8],
+    ) -> Result<(AssocId, usize), EmitError> {
+        let written = self.write_keep_alive(element, buf);
+        if !matches!(written, Err(EmitError::BufferTooSmall { .. })) {
+            self.stats.keep_alives = self.stats.keep_alives.wrapping_add(1);
+            self.watch(element, WatchState::KeepAliveSent, now + self.config.keep_alive_timeout);
+        }
+        written.map(|len| (to, len))
     }
 
     fn write_keep_alive(&self, element: ElementRef, buf: &mut [u8]) -> Result<usize, EmitError> {
@@ -132,7 +139,7 @@ impl Registrar<'_> {
         AsapMessage::from(message).emit(buf).map(<[u8]>::len)
     }
 
-    fn write_expiry(&self, element: ElementRef, buf: &mut [u8]) -> Result<usize, EmitError> {
+    fn write_end(&self, element: ElementRef, buf: &mut [u8]) -> Result<usize, EmitError> {
         let (Some(view), Some(pool)) =
             (self.handlespace.element(element), self.pool_of(element).and_then(|pool| self.handlespace.pool(pool)))
         else {
