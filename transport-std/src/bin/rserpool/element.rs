@@ -121,12 +121,11 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
         lifetime: args.lifetime,
         id: args.id,
     };
-    let granted = policy.current;
     let mut keeper = Keeper {
         endpoint: &endpoint,
         service,
-        wanted: granted,
-        granted,
+        policy: policy.current,
+        previous: None,
         timeout: args.endpoint.timeout(),
         registration: None,
         told: false,
@@ -178,9 +177,9 @@ struct Keeper<'e> {
     endpoint: &'e PoolElement,
     service: Service<'e>,
     /// The service's policy.
-    wanted: Policy<'static>,
-    /// The policy that the registrar granted last.
-    granted: Policy<'static>,
+    policy: Policy<'static>,
+    /// The policy before the last change, which was granted.
+    previous: Option<Policy<'static>>,
     /// How long to wait for answers.
     timeout: Duration,
     registration: Option<Registration<'e>>,
@@ -206,7 +205,6 @@ impl Keeper<'_> {
                 }
                 if !self.told && registration.is_registered().map_err(|error| Error::Failed(error.to_string()))? {
                     self.told = true;
-                    self.granted = self.wanted;
                     let id = registration.id().ok().flatten().unwrap_or_default();
                     tracing::info!("registered as {id}");
                 }
@@ -218,18 +216,19 @@ impl Keeper<'_> {
 
     /// A refused change of the policy is taken back: with it the service would fall out of its pool unnoticed.
     fn refused(&mut self, cause: &rserpool_std::Error) -> Result<(), Error> {
-        let (policy, granted) = (self.wanted, self.granted);
-        if policy == granted {
-            return Err(Error::Failed(cause.to_string()));
-        }
-        tracing::warn!("{cause}: the policy '{policy}' is not used, '{granted}' stays");
-        self.set_policy(granted)
+        let Some(previous) = self.previous.take() else { return Err(Error::Failed(cause.to_string())) };
+        tracing::warn!("{cause}: the policy '{}' is not used, '{previous}' stays", self.policy);
+        self.use_policy(previous)
     }
 
     fn set_policy(&mut self, policy: Policy<'static>) -> Result<(), Error> {
+        self.previous = Some(self.policy);
+        self.use_policy(policy)
+    }
+
+    fn use_policy(&mut self, policy: Policy<'static>) -> Result<(), Error> {
+        self.policy = policy;
         self.service.policy = policy;
-        self.wanted = policy;
-        self.told = false;
         match &self.registration {
             Some(registration) => registration.set_policy(policy).map_err(|error| Error::Failed(error.to_string())),
             None => Ok(()),

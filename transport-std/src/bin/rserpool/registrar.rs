@@ -79,6 +79,7 @@ It ends on SIGTERM or SIGINT. `rserpool status` shows what it knows.";
 
 impl Args {
     fn options(&self) -> Result<RegistrarOptions, Error> {
+        let channels = self.multicast.channels()?;
         let mut registrar = RegistrarConfig {
             id: self.id.unwrap_or(ServerId::NONE),
             announce: self.multicast.is_wanted(),
@@ -112,7 +113,7 @@ impl Args {
         };
         Ok(RegistrarOptions {
             listen,
-            channels: self.multicast.channels()?,
+            channels,
             registrar,
             limits: RegistrarLimits {
                 pools: self.max_pools,
