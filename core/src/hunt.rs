@@ -89,11 +89,12 @@ pub(crate) struct Hunt<'s> {
     home: Option<Home>,
     /// The server slot of the home, if it is known.
     home_server: Option<usize>,
-    /// Whether the home has sent a message. A registrar that accepts associations only to close them again counts as
-    /// one that could not be reached, so that nobody runs in circles.
-    home_heard: bool,
+    /// When the home counts as one that serves: T5 after its first message. A registrar that closes associations
+    /// sooner, whatever it says before, counts as one that could not be reached, so that nobody runs in circles.
+    settled_at: Option<Instant>,
     /// Until when the present attempts may take, while a hunt goes on.
     t5: Option<Instant>,
+    t5_first: core::time::Duration,
     t5_value: core::time::Duration,
     dials: ArrayVec<Dial, MAX_DIALS>,
     abandoned: ArrayVec<DialId, MAX_DIALS>,
@@ -109,8 +110,9 @@ impl<'s> Hunt<'s> {
             servers,
             home: None,
             home_server: None,
-            home_heard: false,
+            settled_at: None,
             t5: None,
+            t5_first: config.t5_server_hunt,
             t5_value: config.t5_server_hunt,
             dials: ArrayVec::new_const(),
             abandoned: ArrayVec::new_const(),
@@ -130,11 +132,8 @@ impl<'s> Hunt<'s> {
     }
 
     /// A message has come from the home.
-    pub(crate) fn heard(&mut self, config: &EndpointConfig) {
-        if !self.home_heard {
-            self.home_heard = true;
-            self.t5_value = config.t5_server_hunt;
-        }
+    pub(crate) fn heard(&mut self, now: Instant) {
+        self.settled_at.get_or_insert(now + self.t5_first);
     }
 
     /// A message from the home has told its identifier.
@@ -261,21 +260,31 @@ impl<'s> Hunt<'s> {
     pub(crate) fn drop_home(&mut self, now: Instant) {
         if let Some(home) = self.home.take() {
             self.close(home.assoc);
+            self.note_service(now);
         }
         self.start(now);
+    }
+
+    /// The home is gone. Says whether it had served; T5 goes back to its first value then.
+    fn note_service(&mut self, now: Instant) -> bool {
+        let served = self.settled_at.take().is_some_and(|settled| settled <= now);
+        if served {
+            self.t5_value = self.t5_first;
+        }
+        served
     }
 
     /// KA2.4 (RFC 5352, 3.4): another registrar wants to be the home.
     pub(crate) fn adopt(&mut self, assoc: AssocId, id: ServerId) {
         let old = self.home.replace(Home { assoc, id });
         self.home_server = None;
-        self.home_heard = false;
+        self.settled_at = None;
         if let Some(old) = old
             && old.assoc != assoc
         {
             self.close(old.assoc);
         }
-        // SH3: stops T5; the other attempts are given up. T5 goes back to its first value with the first message.
+        // SH3: stops T5; the other attempts are given up. The home has yet to prove itself.
         self.t5 = None;
         self.abandon_all();
     }
@@ -319,7 +328,7 @@ impl<'s> Hunt<'s> {
             return false;
         }
         self.home = None;
-        if self.home_heard {
+        if self.note_service(now) {
             self.start(now);
         } else if self.t5.is_none() {
             self.t5 = Some(now + self.t5_value);

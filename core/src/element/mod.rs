@@ -241,7 +241,7 @@ impl<'s> PoolElement<'s> {
             _ => return Err(RecvError::Unexpected),
         }
         if self.hunt.is_home(assoc) {
-            self.hunt.heard(&self.config);
+            self.hunt.heard(self.now);
         }
         self.report.reports(assoc, &parsed.reports);
         Ok(())

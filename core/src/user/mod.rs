@@ -236,7 +236,7 @@ impl<'s> PoolUser<'s> {
             }
             _ => return Err(RecvError::Unexpected),
         }
-        self.hunt.heard(&self.config);
+        self.hunt.heard(self.now);
         self.report.reports(assoc, &parsed.reports);
         Ok(())
     }
