@@ -152,7 +152,7 @@ impl Peer {
 
     /// The next message; `None`: the connection is closed.
     #[track_caller]
-    pub fn next(&mut self) -> Option<Vec<u8>> {
+    pub fn receive(&mut self) -> Option<Vec<u8>> {
         loop {
             if let Some((message, len)) = Deframer::new(MAX_MESSAGE_LEN).next(&self.received).expect("messages") {
                 let message = message.to_vec();
@@ -175,7 +175,7 @@ impl Peer {
     #[track_caller]
     pub fn ask(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.send(bytes);
-        self.next().expect("an answer, not the end of the connection")
+        self.receive().expect("an answer, not the end of the connection")
     }
 
     /// Asserts that what was sent had no answer, and that the connection still serves.
@@ -188,7 +188,7 @@ impl Peer {
     /// Asserts that the other side ends the connection.
     #[track_caller]
     pub fn is_closed(&mut self) {
-        while self.next().is_some() {}
+        while self.receive().is_some() {}
     }
 
     pub fn finish(&self) {

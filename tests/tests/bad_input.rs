@@ -152,7 +152,7 @@ fn messages_that_do_not_hold_together_are_passed_over() {
         let answer = peer.ask(&resolution(b"nobody", false));
         if let Ok(AsapMessage::Error(_)) = AsapMessage::parse(&answer).map(|parsed| parsed.message) {
             assert_eq!(response(&answer), INVALID_VALUES, "{what}");
-            assert_eq!(response(&peer.next().unwrap()), (false, Some(0x9)), "{what}");
+            assert_eq!(response(&peer.receive().unwrap()), (false, Some(0x9)), "{what}");
         } else {
             assert_eq!(response(&answer), (false, Some(0x9)), "{what}");
         }
@@ -199,7 +199,7 @@ fn ten_thousand_parameters_are_read_once() {
     let reported = tlv(0xcabc, &[]).repeat(10_000);
     let answer = peer.ask(&message(HANDLE_RESOLUTION, &[&pool(b"nobody"), &reported]));
     assert_eq!(response(&answer), (false, Some(0x9)));
-    let report = peer.next().unwrap();
+    let report = peer.receive().unwrap();
     assert_eq!(response(&report), (false, Some(0x1)));
     assert!(report.len() < 1000, "{} bytes", report.len());
     // Known ones, where one is wanted.
@@ -223,7 +223,7 @@ fn unknown_parameters_are_treated_as_their_two_upper_bits_say() {
     assert_eq!(response(&peer.ask(&with(0xbabc))), (false, Some(0x9)));
     // 11: go on, and report.
     assert_eq!(response(&peer.ask(&with(0xfabc))), (false, Some(0x9)));
-    let report = peer.next().unwrap();
+    let report = peer.receive().unwrap();
     assert_eq!(unrecognized(&report), Some(Cause::UnrecognizedParameter(&tlv(0xfabc, b"what"))));
     peer.is_served_without_an_answer_before();
     scene.check();

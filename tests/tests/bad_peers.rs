@@ -218,7 +218,7 @@ fn a_flood_of_registrations_over_one_connection_ends_at_the_limit() {
     });
     let (mut granted, mut refused) = (0, 0);
     while granted + refused < FLOOD {
-        let answer = peer.next().expect("an answer");
+        let answer = peer.receive().expect("an answer");
         match AsapMessage::parse(&answer).unwrap().message {
             AsapMessage::EndpointKeepAlive(_) => {}
             AsapMessage::RegistrationResponse(response) if !response.rejected => granted += 1,
@@ -236,7 +236,7 @@ fn a_flood_of_registrations_over_one_connection_ends_at_the_limit() {
     assert_eq!(scene.strangers(), LIMIT);
     // What is registered can still be renewed.
     peer.send(&registration(b"pool", element(1)));
-    let renewed = std::iter::from_fn(|| peer.next()).find(|answer| answer[0] == 0x03).unwrap();
+    let renewed = std::iter::from_fn(|| peer.receive()).find(|answer| answer[0] == 0x03).unwrap();
     assert_eq!(response(&renewed), (true, None));
     drop(peer);
     until("its elements to be removed", || scene.strangers() == 0);
@@ -275,7 +275,7 @@ fn an_element_that_never_acknowledges_is_removed() {
     let mut silent = scene.peer();
     assert_eq!(response(&silent.ask(&registration(b"pool", element(1)))), (true, None));
     // It has a keep-alive, and reads it, and that is all.
-    let asked = silent.next().unwrap();
+    let asked = silent.receive().unwrap();
     assert!(matches!(
         AsapMessage::parse(&asked).unwrap().message,
         AsapMessage::EndpointKeepAlive(question) if question.id == Some(PeId(1))

@@ -1,7 +1,7 @@
 //! How a subcommand finds registrars, and multicast.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use rserpool_core::Ppid;
@@ -153,7 +153,11 @@ pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// All addresses, of both families.
+/// All addresses, of the families that this host has.
 pub(crate) fn all_addresses(port: u16) -> Vec<SocketAddr> {
-    vec![(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()]
+    let mut addresses = vec![(Ipv4Addr::UNSPECIFIED, port).into()];
+    if TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok() {
+        addresses.push((Ipv6Addr::UNSPECIFIED, port).into());
+    }
+    addresses
 }
