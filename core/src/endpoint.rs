@@ -94,7 +94,7 @@ impl<'s> Endpoint<'s> {
     /// A message was processed: its sender lives, and hears of what was skipped in it.
     pub(crate) fn processed(&mut self, assoc: AssocId, bytes: &[u8], parsed: &Parsed<'_, AsapMessage<'_>>) {
         if self.hunt.is_home(assoc) {
-            self.hunt.heard(&self.config);
+            self.hunt.heard(self.now);
         }
         self.report.reports(assoc, bytes, &parsed.reports);
     }

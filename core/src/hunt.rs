@@ -96,11 +96,12 @@ pub(crate) struct Hunt<'s> {
     home: Option<Home>,
     /// The server slot of the home, if it is known.
     home_server: Option<usize>,
-    /// Whether the home has sent a message. A registrar that accepts associations only to close them again counts as
-    /// one that could not be reached, so that nobody runs in circles.
-    home_heard: bool,
+    /// When the home counts as one that serves: T5 after its first message. A registrar that closes associations
+    /// sooner, whatever it says before, counts as one that could not be reached, so that nobody runs in circles.
+    settled_at: Option<Instant>,
     /// Until when the present attempts may take, while a hunt goes on.
     t5: Option<Instant>,
+    t5_first: core::time::Duration,
     t5_value: core::time::Duration,
     dials: ArrayVec<Dial, MAX_DIALS>,
     abandoned: ArrayVec<DialId, MAX_DIALS>,
@@ -116,8 +117,9 @@ impl<'s> Hunt<'s> {
             servers,
             home: None,
             home_server: None,
-            home_heard: false,
+            settled_at: None,
             t5: None,
+            t5_first: first_t5(config),
             t5_value: first_t5(config),
             dials: ArrayVec::new_const(),
             abandoned: ArrayVec::new_const(),
@@ -137,10 +139,9 @@ impl<'s> Hunt<'s> {
     }
 
     /// A message has come from the home: it is alive, and a hunt for another one that went on beside it is over.
-    pub(crate) fn heard(&mut self, config: &EndpointConfig) {
-        if !self.home_heard {
-            self.home_heard = true;
-            self.t5_value = first_t5(config);
+    pub(crate) fn heard(&mut self, now: Instant) {
+        if self.settled_at.is_none() {
+            self.settled_at = Some(now + self.t5_first);
             if let Some(slot) = self.home_server.and_then(|server| self.servers.as_mut_slice().get_mut(server)) {
                 slot.failed = false;
             }
@@ -294,7 +295,8 @@ impl<'s> Hunt<'s> {
     /// The home is no more; hunts for another one. Gives the home's address.
     fn lost_home(&mut self, now: Instant) -> Option<usize> {
         self.home = None;
-        if self.home_heard {
+        if self.settled_at.take().is_some_and(|settled| settled <= now) {
+            self.t5_value = self.t5_first;
             self.start(now);
         } else if self.t5.is_none() {
             // The round of the hunt that found it goes on.
@@ -307,13 +309,13 @@ impl<'s> Hunt<'s> {
     pub(crate) fn adopt(&mut self, assoc: AssocId, id: ServerId) {
         let old = self.home.replace(Home { assoc, id });
         self.home_server = None;
-        self.home_heard = false;
+        self.settled_at = None;
         if let Some(old) = old
             && old.assoc != assoc
         {
             self.close(old.assoc);
         }
-        // T5 goes back to its first value with the first message.
+        // The home has yet to prove itself: T5 goes back to its first value once it has.
         self.end();
     }
 

@@ -61,6 +61,8 @@ fn t5_doubles_up_to_retran_max() {
         error: rserpool_core::wire::OperationError::new(&[rserpool_core::wire::cause::Cause::Unspecified]),
     });
     sim.input(pu, Input::Message { assoc, ppid: rserpool_core::Ppid::Asap, bytes: &error }).unwrap();
+    // Success is a home that has spoken and lasted for T5: one that greets and closes is none.
+    sim.run_secs(11);
     sim.nodes[silent].answer = Answer::Silence;
     sim.lose(pu, assoc);
     let start = sim.now.as_micros() / 1_000;
@@ -199,15 +201,19 @@ fn an_announced_address_is_forgotten_after_t7() {
     for (silence, dials) in [(4, 2), (6, 1)] {
         let mut sim = Sim::new(1);
         let registrar = sim.script();
-        let pu = sim.user(&[]);
+        let pu = sim.user_with(
+            rserpool_core::EndpointConfig { t5_server_hunt: Duration::from_secs(1), ..Default::default() },
+            &[],
+        );
         sim.multicast(registrar, &announce(1, &[Transport::Tcp(address_of(registrar))]));
-        sim.run_secs(silence);
-        assert_eq!(sim.home_of(pu), Some(registrar));
-        // It was heard, so its loss starts a new round at once.
+        sim.run_secs(1);
+        // It is heard and lasts for T5, so its loss starts a new round at once.
         let assoc = sim.associations(pu)[0];
         let error = rserpool_core::wire::OperationError::new(&[rserpool_core::wire::cause::Cause::Unspecified]);
         let bytes = bytes_of(rserpool_core::wire::asap::AsapError { error });
         sim.input(pu, Input::Message { assoc, ppid: rserpool_core::Ppid::Asap, bytes: &bytes }).unwrap();
+        sim.run_secs(silence - 1);
+        assert_eq!(sim.home_of(pu), Some(registrar));
         sim.lose(pu, assoc);
         sim.run_secs(60);
         assert_eq!(sim.nodes[pu].dialled.len(), dials, "announced {silence} s before");

@@ -1,3 +1,4 @@
 //! What the tests share.
 
+pub mod scene;
 pub mod tshark;

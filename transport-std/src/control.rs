@@ -4,13 +4,14 @@
 //! most, and gets one line of JSON, a [`RegistrarStatus`].
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::net::Shutdown;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use mio::{Events, Interest, Poll, Token};
 
 use crate::status::RegistrarStatus;
 
@@ -34,7 +35,6 @@ pub fn default_path(asap_port: u16) -> PathBuf {
 
 /// Whether files that this process makes belong to root.
 fn runs_as_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
     Path::new("/proc/self").metadata().is_ok_and(|meta| meta.uid() == 0)
 }
 
@@ -49,6 +49,9 @@ pub fn ask(path: &Path, most: usize) -> io::Result<RegistrarStatus> {
     writeln!(stream, "{most}")?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line)?;
+    if line.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the registrar does not answer"));
+    }
     serde_json::from_str(&line).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
@@ -56,7 +59,9 @@ pub fn ask(path: &Path, most: usize) -> io::Result<RegistrarStatus> {
 #[derive(Debug)]
 pub(crate) struct ControlSocket {
     path: PathBuf,
-    stopping: Arc<AtomicBool>,
+    /// Which file the socket is: another registrar may have put its own in this place since.
+    file: Option<(u64, u64)>,
+    wake: UnixStream,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -68,35 +73,58 @@ impl ControlSocket {
     {
         let listener = bind(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-        let stopping = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&stopping);
+        let mut listener = mio::net::UnixListener::from_std(non_blocking(listener)?);
+        let (wake, woken) = UnixStream::pair()?;
+        let mut woken = mio::net::UnixStream::from_std(woken);
+        let mut poll = Poll::new()?;
+        poll.registry().register(&mut listener, Token(0), Interest::READABLE)?;
+        // The wish to end comes by a socket of its own: the file may be gone by then.
+        poll.registry().register(&mut woken, Token(1), Interest::READABLE)?;
         let thread = thread::Builder::new().name("rserpool-control".to_owned()).spawn(move || {
-            for stream in listener.incoming() {
-                if stop.load(Ordering::Acquire) {
-                    break;
+            let mut events = Events::with_capacity(4);
+            while !events.iter().any(|event| event.token() == Token(1)) {
+                while let Ok((stream, _)) = listener.accept() {
+                    if let Err(error) = serve(stream.into(), &status) {
+                        tracing::debug!(%error, "a control client was not served");
+                    }
                 }
-                match stream.and_then(|stream| serve(stream, &status)) {
-                    Ok(()) => {}
-                    Err(error) => tracing::debug!(%error, "a control client was not served"),
+                match poll.poll(&mut events, None) {
+                    Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                        tracing::error!(%error, "the control socket is not served any more");
+                        return;
+                    }
+                    _ => {}
                 }
             }
+            drop(woken);
         })?;
-        Ok(ControlSocket { path: path.to_owned(), stopping, thread: Some(thread) })
+        Ok(ControlSocket { path: path.to_owned(), file: file_of(path), wake, thread: Some(thread) })
     }
 }
 
-/// A socket that a registrar left behind when it was killed is replaced; one that is in use is not.
+/// A socket that a registrar left behind when it was killed is replaced; one that is in use, or a file that is no
+/// socket, is not.
 fn bind(path: &Path) -> io::Result<UnixListener> {
     match UnixListener::bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && UnixStream::connect(path).is_err() => {
-            std::fs::remove_file(path)?;
-            UnixListener::bind(path)
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            if !std::fs::symlink_metadata(path)?.file_type().is_socket() {
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket"));
+            }
+            match UnixStream::connect(path) {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    std::fs::remove_file(path)?;
+                    UnixListener::bind(path)
+                }
+                Err(error) => Err(error),
+                Ok(_) => Err(io::Error::new(error.kind(), "another registrar uses it")),
+            }
         }
         bound => bound,
     }
 }
 
 fn serve(mut stream: UnixStream, status: &impl Fn(usize) -> Option<RegistrarStatus>) -> io::Result<()> {
+    stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = String::new();
@@ -110,12 +138,22 @@ fn serve(mut stream: UnixStream, status: &impl Fn(usize) -> Option<RegistrarStat
     Ok(())
 }
 
+fn non_blocking(listener: UnixListener) -> io::Result<UnixListener> {
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Which file is at a path.
+fn file_of(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        self.stopping.store(true, Ordering::Release);
-        // Wakes the thread.
-        let _ = UnixStream::connect(&self.path);
-        let _ = std::fs::remove_file(&self.path);
+        let _ = self.wake.shutdown(Shutdown::Both);
+        if self.file.is_some() && self.file == file_of(&self.path) {
+            let _ = std::fs::remove_file(&self.path);
+        }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rserpool_core::wire::cause::CauseCode;
 use rserpool_core::wire::{Lifetime, Policy, PoolElementParam, Transport};
 use rserpool_core::{ElementEvent, ElementInfo, ElementKey, PeId, PoolElement as Machine, ServerId};
 
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::options::EndpointOptions;
-use crate::signal::Signal;
+use crate::signal::{Signal, deadline};
 
 /// A service to be put into a pool.
 #[derive(Clone, Debug)]
@@ -158,17 +159,17 @@ impl PoolElement {
 fn observe(shared: &Shared, event: ElementEvent, machine: &mut Machine<'static>, now: rserpool_core::Instant) {
     match event {
         ElementEvent::Registered(element) => {
-            tracing::info!(id = ?machine.id(element), "registered");
+            tracing::info!(id = %name(machine, element), "registered");
             shared.note(element, None);
         }
         ElementEvent::Rejected { element, cause } => {
-            tracing::warn!(id = ?machine.id(element), cause, "the registrar refuses");
+            tracing::warn!(id = %name(machine, element), "the registrar refuses: {}", CauseCode(cause));
             shared.note(element, Some(Outcome::Refused(cause)));
         }
         ElementEvent::NoAnswer(element) => {
             // RFC 5352, 3.1 leaves what follows to the upper layer, which is here: a service that still runs still
             // wants to be in its pool. The attempts are T2 apart.
-            tracing::warn!(id = ?machine.id(element), "no registrar answers; trying on");
+            tracing::warn!(id = %name(machine, element), "no registrar answers; trying on");
             if let Err(error) = machine.reregister(now, element) {
                 tracing::debug!(%error, "not tried on");
             }
@@ -182,6 +183,10 @@ fn observe(shared: &Shared, event: ElementEvent, machine: &mut Machine<'static>,
         ElementEvent::HomeLost => tracing::info!("home registrar lost"),
         other => tracing::debug!(event = ?other),
     }
+}
+
+fn name(machine: &Machine<'static>, element: ElementKey) -> PeId {
+    machine.id(element).unwrap_or_default()
 }
 
 /// A service that is, or is to be, in a pool. To drop it takes it out, without waiting for the registrar's word.
@@ -225,7 +230,8 @@ impl Registration<'_> {
     /// # Errors
     /// The registrar refuses, or none answers in time.
     pub fn wait(&self) -> Result<(), Error> {
-        self.wait_for("a registrar to answer the registration", |granted, outcome| match outcome {
+        self.wait_for("a registrar to answer the registration", self.endpoint.timeout, |granted, outcome| match outcome
+        {
             Some(Outcome::Refused(cause)) => Some(Err(Error::Refused(cause))),
             Some(Outcome::Deregistered) => Some(Err(Error::Stopped)),
             None => granted.then_some(Ok(())),
@@ -235,9 +241,10 @@ impl Registration<'_> {
     fn wait_for(
         &self,
         waited_for: &'static str,
+        timeout: Duration,
         done: impl Fn(bool, Option<Outcome>) -> Option<Result<(), Error>>,
     ) -> Result<(), Error> {
-        let deadline = Instant::now() + self.endpoint.timeout;
+        let deadline = deadline(timeout);
         loop {
             let seen = self.endpoint.shared.signal.count();
             if let Some(result) = done(self.is_registered()?, self.endpoint.shared.outcome(self.key)) {
@@ -270,9 +277,18 @@ impl Registration<'_> {
     ///
     /// # Errors
     /// The registrar refuses, or none answers in time.
-    pub fn deregister(mut self) -> Result<(), Error> {
+    pub fn deregister(self) -> Result<(), Error> {
+        let timeout = self.endpoint.timeout;
+        self.deregister_within(timeout)
+    }
+
+    /// As [`Registration::deregister`], but waits this long at most.
+    ///
+    /// # Errors
+    /// The registrar refuses, or none answers in time.
+    pub fn deregister_within(mut self, timeout: Duration) -> Result<(), Error> {
         self.leave()?;
-        self.wait_for("a registrar to answer the deregistration", |_, outcome| match outcome {
+        self.wait_for("a registrar to answer the deregistration", timeout, |_, outcome| match outcome {
             Some(Outcome::Deregistered) => Some(Ok(())),
             Some(Outcome::Refused(cause)) => Some(Err(Error::Refused(cause))),
             None => None,

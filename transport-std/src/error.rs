@@ -1,5 +1,6 @@
 //! What can go wrong for an application.
 
+use std::path::PathBuf;
 use std::{fmt, io};
 
 use rserpool_core::wire::cause::CauseCode;
@@ -20,6 +21,13 @@ pub enum Error {
     },
     /// The driver's sockets could not be opened.
     Start(StartError),
+    /// A registrar's control socket could not be opened.
+    Control {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// The driver has ended.
     Stopped,
     /// No answer came in time.
@@ -49,9 +57,10 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Name { name, error: Some(error) } => write!(f, "cannot resolve the registrar {name:?}: {error}"),
+            Error::Name { name, error: Some(error) } => write!(f, "cannot find the registrar {name:?}: {error}"),
             Error::Name { name, error: None } => write!(f, "the registrar {name:?} has no address"),
             Error::Start(error) => error.fmt(f),
+            Error::Control { path, error } => write!(f, "cannot open the control socket {}: {error}", path.display()),
             Error::Stopped => f.write_str("the driver has ended"),
             Error::TimedOut { waited_for } => write!(f, "timed out waiting for {waited_for}"),
             Error::Register(error) => error.fmt(f),
@@ -73,9 +82,10 @@ impl std::error::Error for Error {
             Error::Start(error) => Some(error),
             Error::Register(error) => Some(error),
             Error::Resolve(error) => Some(error),
-            Error::Io(error) | Error::Name { error: Some(error), .. } | Error::NoElement { last: Some(error), .. } => {
-                Some(error)
-            }
+            Error::Io(error)
+            | Error::Control { error, .. }
+            | Error::Name { error: Some(error), .. }
+            | Error::NoElement { last: Some(error), .. } => Some(error),
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 //! What a pool element or a pool user needs to know of its surroundings.
 
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
@@ -84,6 +85,15 @@ impl EndpointOptions {
 pub fn resolve_registrar(registrar: &str) -> Result<Vec<SocketAddr>, Error> {
     let resolved = match registrar.parse::<std::net::IpAddr>() {
         Ok(ip) => Ok(vec![SocketAddr::new(ip, Ppid::Asap.port())]),
+        // No name has a colon: what follows one is a port.
+        Err(_)
+            if registrar.matches(':').count() == 1
+                && !registrar
+                    .rsplit_once(':')
+                    .is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0)) =>
+        {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "a port is a number from 1 to 65535"))
+        }
         Err(_) if registrar.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
             registrar.to_socket_addrs().map(Iterator::collect)
         }

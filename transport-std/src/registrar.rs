@@ -94,7 +94,8 @@ impl RegistrarServer {
         let mut server = RegistrarServer { driver, id, addresses, started, control: None };
         if let Some(path) = &options.control {
             let status = server.status_source();
-            server.control = Some(ControlSocket::open(path, status)?);
+            let control = ControlSocket::open(path, status);
+            server.control = Some(control.map_err(|error| Error::Control { path: path.clone(), error })?);
         }
         Ok(server)
     }
@@ -139,6 +140,12 @@ impl RegistrarServer {
     /// The driver has ended.
     pub fn status(&self, most: usize) -> Result<RegistrarStatus, Error> {
         (self.status_source())(most).ok_or(Error::Stopped)
+    }
+
+    /// Whether it still serves: a panic of the machine, or an error of the system, ends it.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.driver.is_running()
     }
 
     /// Stops serving: closes the connections once what was answered is on its way.

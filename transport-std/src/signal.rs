@@ -1,7 +1,15 @@
 //! Wakes threads that wait for a machine's events.
 
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// The time after which a wait is over. What is too far off to be expressed is as good as never.
+pub(crate) fn deadline(timeout: Duration) -> Instant {
+    /// More than any program runs.
+    const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
+    let now = Instant::now();
+    now.checked_add(timeout.min(FAR)).unwrap_or(now)
+}
 
 /// A counter that threads can wait upon: whoever looks at the machine first reads it, so no event is missed.
 #[derive(Debug, Default)]

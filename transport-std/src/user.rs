@@ -11,7 +11,10 @@ use crate::driver::{Driver, DriverHandle};
 use crate::error::Error;
 use crate::member::Member;
 use crate::options::EndpointOptions;
-use crate::signal::Signal;
+use crate::signal::{Signal, deadline};
+
+/// How long a watch of a pool that does not exist waits until it asks again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A pool user: finds elements of pools, hands them out by the pools' policies, and reports those that failed.
 ///
@@ -72,7 +75,7 @@ impl PoolUser {
         waited_for: &'static str,
         ask: impl Fn(&mut Machine<'static>, rserpool_core::Instant) -> Option<R> + Clone + Send + 'static,
     ) -> Result<R, Error> {
-        let deadline = Instant::now() + self.timeout;
+        let deadline = deadline(self.timeout);
         loop {
             let seen = self.signal.count();
             let asked = ask.clone();
@@ -157,7 +160,7 @@ impl PoolUser {
     }
 
     fn open(&self, pool: &[u8], mut failed: Option<PeId>) -> Result<(TcpStream, Member), Error> {
-        let deadline = Instant::now() + self.timeout;
+        let deadline = deadline(self.timeout);
         let (mut tried, mut last) = (0, None);
         loop {
             let member = match self.select(pool.to_vec(), failed.take()) {
@@ -192,9 +195,10 @@ impl PoolUser {
     /// The pool handle is empty or too long.
     pub fn watch(&self, pool: impl AsRef<[u8]>) -> Result<PoolWatch<'_>, Error> {
         let pool: Vec<u8> = pool.as_ref().to_vec();
-        let resolution = self.handle().with(move |machine, now| machine.subscribe(now, &pool))?;
+        let subscribed = pool.clone();
+        let resolution = self.handle().with(move |machine, now| machine.subscribe(now, &subscribed))?;
         let (resolution, _) = resolution.map_err(Error::Resolve)?;
-        Ok(PoolWatch { user: self, resolution, last: None })
+        Ok(PoolWatch { user: self, pool, resolution, last: None, ask_at: Instant::now() + ASK_AGAIN })
     }
 }
 
@@ -269,18 +273,24 @@ impl Write for PoolStream<'_> {
 #[derive(Debug)]
 pub struct PoolWatch<'u> {
     user: &'u PoolUser,
+    pool: Vec<u8>,
     resolution: Resolution,
     last: Option<Result<Vec<Member>, Unresolved>>,
+    /// When to ask again for a pool that does not exist.
+    ask_at: Instant,
 }
 
 impl PoolWatch<'_> {
     /// The pool's elements, or why there are none, as soon as that differs from what was given last. `None`: nothing
     /// has changed in this time.
     ///
+    /// Registrars tell of changes of pools that exist. For one that does not, or not any more, they are asked again
+    /// every second.
+    ///
     /// # Errors
     /// The driver has ended.
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Result<Vec<Member>, Unresolved>>, Error> {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline(timeout);
         loop {
             let seen = self.user.signal.count();
             let resolution = self.resolution;
@@ -288,16 +298,35 @@ impl PoolWatch<'_> {
                 let answer = machine.answer(resolution)?;
                 Some(answer.map(|()| members(machine, resolution)))
             })?;
+            let missing = matches!(current, Some(Err(_)));
             if let Some(current) = current
                 && self.last.as_ref() != Some(&current)
             {
                 self.last = Some(current.clone());
                 return Ok(Some(current));
             }
-            if !self.user.signal.wait(seen, deadline) {
+            let until = if missing { deadline.min(self.ask_at) } else { deadline };
+            if self.user.signal.wait(seen, until) {
+                continue;
+            }
+            let now = Instant::now();
+            if missing && now >= self.ask_at {
+                self.ask_at = now + ASK_AGAIN;
+                self.ask()?;
+            }
+            if now >= deadline {
                 return Ok(None);
             }
         }
+    }
+
+    fn ask(&mut self) -> Result<(), Error> {
+        let pool = self.pool.clone();
+        // If there is no room to ask now, there may be later.
+        if let Ok((resolution, _)) = self.user.handle().with(move |machine, now| machine.subscribe(now, &pool))? {
+            self.resolution = resolution;
+        }
+        Ok(())
     }
 }
 

@@ -158,7 +158,7 @@ impl Sim {
         (self.rng >> 33) % below
     }
 
-    pub(crate) fn later(&mut self, after: Duration, delivery: Delivery) {
+    fn later(&mut self, after: Duration, delivery: Delivery) {
         self.sequence += 1;
         self.queue.insert((self.now + after, self.sequence), delivery);
     }

@@ -132,6 +132,12 @@ impl<M> Driver<M> {
         &self.local
     }
 
+    /// Whether it has not ended, by [`DriverHandle::shutdown`], a panic or an error of the system.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Ends the driver and gives its machine back.
     ///
     /// Nothing more is received; what the machine has sent is written, for

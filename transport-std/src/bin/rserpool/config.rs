@@ -6,7 +6,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::{Command, CommandFactory};
+use clap::parser::ValueSource;
+use clap::{Arg, Command, CommandFactory};
 use toml::{Table, Value};
 
 use crate::error::Error;
@@ -31,15 +32,17 @@ pub(crate) fn expand<C: CommandFactory>(arguments: Vec<OsString>) -> Result<Vec<
         None => {}
         Some(Value::Table(section)) => {
             for (key, value) in section {
-                let id = flag_id(&file, name, subcommand, key)?;
-                if given.value_source(&id) != Some(clap::parser::ValueSource::CommandLine) {
-                    append(&mut added, &file, key, value)?;
+                let flag = flag(&file, name, subcommand, key)?;
+                let said = |arg: &Arg| given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+                let contradicts = |arg: &&Arg| said(arg) && conflict(subcommand, arg, flag);
+                if !said(flag) && !subcommand.get_arguments().any(|arg| contradicts(&arg)) {
+                    append(&mut added, &file, key, flag.get_action().takes_values(), value)?;
                 }
             }
         }
         Some(_) => return Err(Error::Usage(format!("{}: '{name}' must be a section, [{name}]", file.display()))),
     }
-    let at = arguments.iter().position(|argument| argument == name).map_or(arguments.len(), |at| at + 1);
+    let at = subcommand_position(&arguments, name).map_or(arguments.len(), |at| at + 1);
     let mut arguments = arguments;
     arguments.splice(at..at, added);
     Ok(arguments)
@@ -61,12 +64,33 @@ fn config_file(arguments: &[OsString]) -> Option<PathBuf> {
     None
 }
 
+/// Where the subcommand's name is, and not a value that is the same word.
+fn subcommand_position(arguments: &[OsString], name: &str) -> Option<usize> {
+    let is_value = |at: usize| {
+        arguments.get(at.wrapping_sub(1)).is_some_and(|before| before == "--config" || before == "--log-format")
+    };
+    arguments.iter().enumerate().skip(1).find(|(at, argument)| *argument == name && !is_value(*at)).map(|(at, _)| at)
+}
+
+/// Whether the two cannot be used together. One of them says so.
+fn conflict(subcommand: &Command, a: &Arg, b: &Arg) -> bool {
+    let names = |one: &Arg, other: &Arg| {
+        let conflicts = subcommand.get_arg_conflicts_with(one);
+        conflicts.iter().any(|conflict| conflict.get_id() == other.get_id())
+    };
+    names(a, b) || names(b, a)
+}
+
 fn check_sections(file: &Path, command: &Command, table: &Table) -> Result<(), Error> {
     for section in table.keys() {
         if command.find_subcommand(section).is_none() {
+            let what = match table.get(section) {
+                Some(Value::Table(_)) => format!("unknown section [{section}]"),
+                _ => format!("'{section}' stands in no section"),
+            };
             let known: Vec<&str> = command.get_subcommands().map(Command::get_name).filter(|n| *n != "help").collect();
             return Err(Error::Usage(format!(
-                "{}: unknown section [{section}]; the sections are the subcommands: {}",
+                "{}: {what}; the sections are the subcommands: {}",
                 file.display(),
                 known.join(", ")
             )));
@@ -76,10 +100,10 @@ fn check_sections(file: &Path, command: &Command, table: &Table) -> Result<(), E
 }
 
 /// The argument that a key stands for.
-fn flag_id(file: &Path, name: &str, subcommand: &Command, key: &str) -> Result<String, Error> {
+fn flag<'c>(file: &Path, name: &str, subcommand: &'c Command, key: &str) -> Result<&'c Arg, Error> {
     let flags = || subcommand.get_arguments().filter_map(|arg| arg.get_long().map(|long| (long, arg)));
     if let Some((_, arg)) = flags().find(|(long, _)| *long == key) {
-        return Ok(arg.get_id().to_string());
+        return Ok(arg);
     }
     let known: Vec<&str> = flags().map(|(long, _)| long).filter(|long| !matches!(*long, "help" | "config")).collect();
     Err(Error::Usage(format!(
@@ -89,24 +113,33 @@ fn flag_id(file: &Path, name: &str, subcommand: &Command, key: &str) -> Result<S
     )))
 }
 
-fn append(arguments: &mut Vec<OsString>, file: &Path, key: &str, value: &Value) -> Result<(), Error> {
-    let text = match value {
-        Value::Boolean(true) => {
-            arguments.push(format!("--{key}").into());
+fn append(
+    arguments: &mut Vec<OsString>,
+    file: &Path,
+    key: &str,
+    takes_value: bool,
+    value: &Value,
+) -> Result<(), Error> {
+    let wrong = |wanted: &str| {
+        let given = value.as_str().map_or_else(|| value.type_str().to_owned(), |text| format!("\"{text}\""));
+        Err(Error::Usage(format!("{}: invalid value {given} for '{key}': {wanted}", file.display())))
+    };
+    let text = match (value, takes_value) {
+        (Value::Boolean(is_set), false) => {
+            if *is_set {
+                arguments.push(format!("--{key}").into());
+            }
             return Ok(());
         }
-        Value::Boolean(false) => return Ok(()),
-        Value::Array(values) => {
-            return values.iter().try_for_each(|value| append(arguments, file, key, value));
+        (_, false) => return wrong("true or false is wanted"),
+        (Value::Array(values), true) => {
+            return values.iter().try_for_each(|value| append(arguments, file, key, takes_value, value));
         }
-        Value::String(text) => text.clone(),
-        Value::Integer(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
-        Value::Datetime(_) | Value::Table(_) => {
-            return Err(Error::Usage(format!(
-                "{}: '{key}' must be a text, a number, true, false, or a list of them",
-                file.display()
-            )));
+        (Value::String(text), true) => text.clone(),
+        (Value::Integer(number), true) => number.to_string(),
+        (Value::Float(number), true) => number.to_string(),
+        (Value::Boolean(_) | Value::Datetime(_) | Value::Table(_), true) => {
+            return wrong("a text, a number, or a list of them is wanted");
         }
     };
     arguments.push(format!("--{key}={text}").into());

@@ -25,6 +25,10 @@ A registrar, three pool elements (processes of their own that echo what they get
 on 127.0.0.1. The user sends a request every few milliseconds to the element that the pool's policy chooses. One element
 is killed without warning, comes back later, and another one leaves in good order. It takes about 9 seconds.
 
+Examples:
+  rserpool demo                              watch it
+  rserpool demo --json | jq .longest_gap_ms  only the result
+
 Exit status: 1 if any request stayed without an answer.";
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {

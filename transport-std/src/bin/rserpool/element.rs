@@ -19,12 +19,15 @@ use crate::network::EndpointArgs;
 use crate::signals::{Signals, Wake};
 use crate::values;
 
+/// How long a registrar may take to answer a deregistration. One that does not finds out by itself.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// Put a service into a pool: one that runs, or one that is started by this command
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// The pool handle
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", value_parser = values::pool_handle)]
     pool: String,
     /// Where users reach the service: tcp://HOST:PORT or udp://HOST:PORT
     #[arg(short, long, value_name = "URL")]
@@ -85,8 +88,7 @@ Examples:
       a service to try things out
 
 On SIGTERM or SIGINT the service leaves the pool first, and ends after the time of --drain; a COMMAND is then sent
-SIGTERM. The exit status is that of
-COMMAND, if there is one.";
+SIGTERM. The exit status is that of COMMAND, if there is one.";
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
     let signals = Signals::new()?;
@@ -105,12 +107,13 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
     if address.socket.ip().is_unspecified() {
         return Err(Error::value("--service", &args.service, "an address that users can connect to is wanted"));
     }
+    let endpoint = PoolElement::new(args.endpoint.options()?).map_err(|error| Error::system("start", error))?;
+    let mut policy = PolicySource::new(&args)?;
+    // Last: whatever else can fail has not.
     let child = match args.command.split_first() {
         Some((program, arguments)) => Some(Child::start(program, arguments, signals.sender())?),
         None => None,
     };
-    let endpoint = PoolElement::new(args.endpoint.options()?).map_err(|error| Error::system("start", error))?;
-    let mut policy = PolicySource::new(&args)?;
     let service = Service {
         pool: args.pool.as_bytes(),
         transport: address.transport(),
@@ -118,7 +121,15 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
         lifetime: args.lifetime,
         id: args.id,
     };
-    let mut keeper = Keeper { endpoint: &endpoint, service, registration: None, told: false };
+    let mut keeper = Keeper {
+        endpoint: &endpoint,
+        service,
+        policy: policy.current,
+        previous: None,
+        timeout: args.endpoint.timeout(),
+        registration: None,
+        told: false,
+    };
     let started = Instant::now();
     let mut answered = false;
     loop {
@@ -135,9 +146,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
         answered |= alive;
         if child.is_some() && !answered && started.elapsed() > args.start_timeout {
             return Err(Error::Failed(format!(
-                "{} did not answer within {} s of the service's start",
-                address.socket,
-                args.start_timeout.as_secs()
+                "{} did not answer within {:?} of the service's start: it is ended ('--start-timeout' gives it longer)",
+                address.socket, args.start_timeout
             )));
         }
         if let Some(new) = policy.changed() {
@@ -166,6 +176,12 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
 struct Keeper<'e> {
     endpoint: &'e PoolElement,
     service: Service<'e>,
+    /// The service's policy.
+    policy: Policy<'static>,
+    /// The policy before the last change, which was granted.
+    previous: Option<Policy<'static>>,
+    /// How long to wait for answers.
+    timeout: Duration,
     registration: Option<Registration<'e>>,
     /// Whether the user has been told that the registrar granted it.
     told: bool,
@@ -183,11 +199,11 @@ impl Keeper<'_> {
                 tracing::warn!("the service does not answer: it leaves the pool until it does");
                 self.leave();
             }
-            (Some(registration), true) if !self.told => {
+            (Some(registration), true) => {
                 if let Some(cause) = registration.refused() {
-                    return Err(Error::Failed(cause.to_string()));
+                    return self.refused(&cause);
                 }
-                if registration.is_registered().map_err(|error| Error::Failed(error.to_string()))? {
+                if !self.told && registration.is_registered().map_err(|error| Error::Failed(error.to_string()))? {
                     self.told = true;
                     let id = registration.id().ok().flatten().unwrap_or_default();
                     tracing::info!("registered as {id}");
@@ -198,7 +214,20 @@ impl Keeper<'_> {
         Ok(())
     }
 
+    /// A refused change of the policy is taken back: with it the service would fall out of its pool unnoticed.
+    fn refused(&mut self, cause: &rserpool_std::Error) -> Result<(), Error> {
+        let Some(previous) = self.previous.take() else { return Err(Error::Failed(cause.to_string())) };
+        tracing::warn!("{cause}: the policy '{}' is not used, '{previous}' stays", self.policy);
+        self.use_policy(previous)
+    }
+
     fn set_policy(&mut self, policy: Policy<'static>) -> Result<(), Error> {
+        self.previous = Some(self.policy);
+        self.use_policy(policy)
+    }
+
+    fn use_policy(&mut self, policy: Policy<'static>) -> Result<(), Error> {
+        self.policy = policy;
         self.service.policy = policy;
         match &self.registration {
             Some(registration) => registration.set_policy(policy).map_err(|error| Error::Failed(error.to_string())),
@@ -208,7 +237,7 @@ impl Keeper<'_> {
 
     fn leave(&mut self) {
         if let Some(registration) = self.registration.take()
-            && let Err(error) = registration.deregister()
+            && let Err(error) = registration.deregister_within(FAREWELL.min(self.timeout))
         {
             tracing::warn!("deregistration: {error}");
         }

@@ -43,7 +43,10 @@ impl Args {
 /// Logs from now on. What the machines log through the `log` facade comes too.
 pub(crate) fn start(args: &Args) {
     let ansi = io::stderr().is_terminal() && !output::no_color();
-    let builder = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(args.level()).with_ansi(ansi);
+    // Where standard error is closed (`2>&1 | head`) there is nobody to tell that a line was not written: to try
+    // would be a panic, in whatever thread logs.
+    let builder = tracing_subscriber::fmt().log_internal_errors(false);
+    let builder = builder.with_writer(io::stderr).with_max_level(args.level()).with_ansi(ansi);
     match args.log_format {
         Format::Text => builder.with_target(false).init(),
         Format::Json => builder.json().init(),

@@ -1,6 +1,7 @@
 //! How a subcommand finds registrars, and multicast.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use rserpool_core::Ppid;
@@ -18,13 +19,28 @@ pub(crate) struct EndpointArgs {
     #[arg(short, long = "registrar", value_name = "HOST[:PORT]")]
     registrars: Vec<String>,
     /// How long to wait for answers
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::positive_duration)]
     timeout: Duration,
     #[command(flatten)]
     multicast: MulticastArgs,
 }
 
 impl EndpointArgs {
+    /// Where registrars are looked for, to say so when none answers.
+    pub(crate) fn places(&self) -> String {
+        let multicast = self.multicast.is_wanted();
+        match (self.registrars.as_slice(), multicast) {
+            ([], true) => "by multicast".to_owned(),
+            ([], false) => "at localhost; '--registrar' names another".to_owned(),
+            (registrars, true) => format!("at {} and by multicast", registrars.join(", ")),
+            (registrars, false) => format!("at {}", registrars.join(", ")),
+        }
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     pub(crate) fn options(&self) -> Result<EndpointOptions, Error> {
         let mut options = EndpointOptions { timeout: self.timeout, ..EndpointOptions::default() };
         options.channels = self.multicast.channels()?;
@@ -35,11 +51,24 @@ impl EndpointArgs {
         let registrars =
             if self.registrars.is_empty() && options.channels.is_empty() { &localhost[..] } else { &self.registrars };
         for registrar in registrars {
-            options = options.registrar(registrar).map_err(|error| Error::value("--registrar", registrar, error))?;
+            options = options.registrar(registrar).map_err(|error| no_registrar(registrar, &error))?;
         }
         // The answers come from next door or from an operator's network: hunting once in ten seconds is for firmware.
         options.asap.t5_server_hunt = Duration::from_secs(1);
         Ok(options)
+    }
+}
+
+fn no_registrar(registrar: &str, error: &rserpool_std::Error) -> Error {
+    let wanted = "HOST, HOST:PORT or [IPV6]:PORT is wanted";
+    match error {
+        rserpool_std::Error::Name { error: Some(error), .. } if error.kind() == ErrorKind::InvalidInput => {
+            Error::value("--registrar", registrar, format_args!("{wanted}: {error}"))
+        }
+        rserpool_std::Error::Name { error: Some(error), .. } => {
+            Error::system(format_args!("find the host of '--registrar {registrar}'"), error)
+        }
+        error => Error::value("--registrar", registrar, error),
     }
 }
 
@@ -124,7 +153,11 @@ pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// All addresses, of both families.
+/// All addresses, of the families that this host has.
 pub(crate) fn all_addresses(port: u16) -> Vec<SocketAddr> {
-    vec![(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()]
+    let mut addresses = vec![(Ipv4Addr::UNSPECIFIED, port).into()];
+    if TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok() {
+        addresses.push((Ipv6Addr::UNSPECIFIED, port).into());
+    }
+    addresses
 }

@@ -1,17 +1,18 @@
 //! `rserpool registrar`
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use rserpool_core::{Ppid, RegistrarConfig, RegistrarLimits, ServerId};
-use rserpool_std::driver::DriverConfig;
+use rserpool_std::driver::{DriverConfig, StartError};
 use rserpool_std::{RegistrarOptions, RegistrarServer, control};
 
 use crate::error::Error;
 use crate::network::{self, MulticastArgs};
-use crate::signals::Signals;
+use crate::signals::{Signals, Wake};
 use crate::values;
 
 /// Run a registrar: pool elements register with it, pool users ask it
@@ -31,10 +32,10 @@ pub(crate) struct Args {
     #[arg(long)]
     no_register_over_tcp: bool,
     /// Time between the keep-alives of a pool element, +-50 %
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::positive_duration)]
     keep_alive_interval: Duration,
     /// How long a pool element may take to answer one
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::positive_duration)]
     keep_alive_timeout: Duration,
     /// How long a pool element may be gone before it is removed, once its connection is lost
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
@@ -78,6 +79,7 @@ It ends on SIGTERM or SIGINT. `rserpool status` shows what it knows.";
 
 impl Args {
     fn options(&self) -> Result<RegistrarOptions, Error> {
+        let channels = self.multicast.channels()?;
         let mut registrar = RegistrarConfig {
             id: self.id.unwrap_or(ServerId::NONE),
             announce: self.multicast.is_wanted(),
@@ -111,7 +113,7 @@ impl Args {
         };
         Ok(RegistrarOptions {
             listen,
-            channels: self.multicast.channels()?,
+            channels,
             registrar,
             limits: RegistrarLimits {
                 pools: self.max_pools,
@@ -124,18 +126,36 @@ impl Args {
     }
 }
 
+fn start_error(error: &rserpool_std::Error) -> Error {
+    let advice = match error {
+        rserpool_std::Error::Control { .. } => "; '--control' takes another path, or none for no socket",
+        rserpool_std::Error::Start(StartError::Listen { error, .. }) if error.kind() == ErrorKind::AddrInUse => {
+            "; does another registrar run there? '--listen' takes another address or port"
+        }
+        _ => "",
+    };
+    Error::system("start the registrar", format_args!("{error}{advice}"))
+}
+
 pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
     let options = args.options()?;
     let control = options.control.clone();
     let signals = Signals::new()?;
-    let registrar = RegistrarServer::start(options).map_err(|error| Error::system("start the registrar", error))?;
+    let registrar = RegistrarServer::start(options).map_err(|error| start_error(&error))?;
     for address in registrar.local_addrs() {
         tracing::warn!(id = %registrar.id(), "registrar listens on tcp://{address}");
     }
     if let Some(path) = control {
         tracing::info!("control socket {}", path.display());
     }
-    let signal = signals.wait();
+    let signal = loop {
+        if let Some(Wake::Signal(name)) = signals.wait_for(Duration::from_secs(1)) {
+            break name;
+        }
+        if !registrar.is_running() {
+            return Err(Error::Failed("the registrar has ended by an error".to_owned()));
+        }
+    };
     tracing::warn!("{signal}: the registrar ends");
     registrar.stop().map_err(|error| Error::Failed(error.to_string()))?;
     Ok(ExitCode::SUCCESS)

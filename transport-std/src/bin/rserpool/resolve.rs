@@ -11,13 +11,14 @@ use crate::error::Error;
 use crate::network::EndpointArgs;
 use crate::output::{self, Paint};
 use crate::table::Table;
+use crate::values;
 
 /// Ask a registrar for the elements of a pool
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// The pool handle
-    #[arg(value_name = "POOL")]
+    #[arg(value_name = "POOL", value_parser = values::pool_handle)]
     pool: String,
     /// How many elements to ask for. Default: as many as the registrar gives
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -81,7 +82,13 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
     if args.watch {
         return watch(&args, &user);
     }
-    let members = user.resolve(&args.pool).map_err(|error| Error::Failed(format!("{}: {error}", args.pool)))?;
+    let members = user.resolve(&args.pool).map_err(|error| match error {
+        rserpool_std::Error::TimedOut { .. } => {
+            let (timeout, places) = (args.endpoint.timeout(), args.endpoint.places());
+            Error::Failed(format!("{}: no registrar has answered within {timeout:?} (looked {places})", args.pool))
+        }
+        error => Error::Failed(format!("{}: {error}", args.pool)),
+    })?;
     show(&args, Ok(&members))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -49,20 +49,9 @@ impl Signals {
         self.sender.clone()
     }
 
-    /// Waits for a signal and gives its name.
-    pub(crate) fn wait(&self) -> &'static str {
-        loop {
-            match self.wakes.recv() {
-                Ok(Wake::Signal(name)) => return name,
-                Ok(Wake::Other) => {}
-                // The sender is ours: it cannot be gone.
-                Err(_) => return "end",
-            }
-        }
-    }
-
     /// Waits for anything, but not for ever.
     pub(crate) fn wait_for(&self, timeout: Duration) -> Option<Wake> {
+        // The sender is ours: only the time can be over.
         self.wakes.recv_timeout(timeout).ok()
     }
 }

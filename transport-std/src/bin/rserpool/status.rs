@@ -39,9 +39,15 @@ Examples:
 Exit status: 3 if there is no such registrar.";
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
-    let path = args.control.unwrap_or_else(|| control::default_path(args.port));
+    let (path, hint) = match args.control {
+        Some(path) => (path, "is it the path that the registrar was given with '--control'?".to_owned()),
+        None => (
+            control::default_path(args.port),
+            format!("does a registrar run on port {}? '--port' names another port, '--control' a socket", args.port),
+        ),
+    };
     let status = control::ask(&path, args.elements).map_err(|error| {
-        Error::system(format_args!("ask the registrar at {} (does it run?)", path.display()), error)
+        Error::system(format_args!("ask a registrar at {}", path.display()), format_args!("{error}; {hint}"))
     })?;
     let mut out = output::stdout();
     if args.json {

@@ -5,6 +5,9 @@ use std::time::Duration;
 use rserpool_core::wire::{Lifetime, Policy};
 use rserpool_core::{PeId, ServerId};
 
+/// The longest time that a flag takes, in hours. No clock overflows with it.
+const MAX_HOURS: u32 = 1_000_000;
+
 /// `500ms`, `30s`, `2m`, `1h`; a bare number is seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -14,10 +17,34 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3600.0,
+        _ if number.is_empty() => return Err(NO_DURATION.to_owned()),
         _ => return Err(format!("unknown unit '{unit}'; use ms, s, m or h")),
     };
-    let number: f64 = number.parse().map_err(|_| "a number with ms, s, m or h is wanted, like 30s".to_owned())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| "too long".to_owned())
+    let number: f64 = number.parse().map_err(|_| NO_DURATION.to_owned())?;
+    Duration::try_from_secs_f64(number * seconds)
+        .ok()
+        .filter(|duration| duration.as_secs() <= u64::from(MAX_HOURS) * 3600)
+        .ok_or_else(|| format!("too long; at most {MAX_HOURS}h"))
+}
+
+const NO_DURATION: &str = "a number with ms, s, m or h is wanted, like 30s";
+
+/// A duration that is not 0.
+pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("it must be longer than 0".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// A pool handle: it has to fit into a message, which has other things to say too.
+pub(crate) fn pool_handle(text: &str) -> Result<String, String> {
+    const MAX: usize = 65_000;
+    match text.len() {
+        1..=MAX => Ok(text.to_owned()),
+        0 => Err("a pool handle has at least one character".to_owned()),
+        len => Err(format!("a pool handle has at most {MAX} bytes; these are {len}")),
+    }
 }
 
 /// A 32-bit number, decimal or with `0x`.
@@ -101,7 +128,11 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
         assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
-        assert!(duration("soon").unwrap_err().contains("unknown unit"));
+        assert!(duration("5parsec").unwrap_err().contains("unknown unit 'parsec'"));
+        assert!(duration("soon").unwrap_err().contains("number"));
+        assert!(duration("-5s").unwrap_err().contains("number"));
+        assert!(duration("99999999999999999999h").unwrap_err().contains("at most"));
+        assert!(positive_duration("0ms").is_err());
         assert!(duration("s").unwrap_err().contains("number"));
     }
 

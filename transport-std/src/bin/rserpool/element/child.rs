@@ -47,15 +47,24 @@ impl Child {
 
     /// Ends the service: SIGTERM, and SIGKILL if that is not enough.
     pub(super) fn terminate(self) -> ExitStatus {
+        self.end()
+    }
+
+    fn end(&self) -> ExitStatus {
+        if let Some(status) = self.ended() {
+            return status;
+        }
         self.signal("TERM");
         let deadline = Instant::now() + PATIENCE;
+        let mut killed = false;
         loop {
             if let Some(status) = self.ended() {
                 return status;
             }
-            if Instant::now() > deadline {
+            if Instant::now() > deadline && !killed {
                 tracing::warn!("the service does not end on SIGTERM: it is killed");
                 self.signal("KILL");
+                killed = true;
             }
             thread::sleep(Duration::from_millis(20));
         }
@@ -67,6 +76,13 @@ impl Child {
         if let Err(error) = sent {
             tracing::warn!("cannot send SIG{name} to the service: {error}");
         }
+    }
+}
+
+/// Whatever ends this command ends the service too: nobody else would know of it.
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
