@@ -22,6 +22,9 @@ fn the_hunt_begins_at_startup() {
     sim.run_secs(1);
     assert_eq!((sim.home_of(pu), sim.home_of(pe)), (Some(registrar), Some(registrar)));
     assert!(matches!(sim.nodes[pu].events[..], [(_, Event::User(UserEvent::HomeFound(_)))]));
+    // SH3: with a home T5 does not run any more.
+    sim.run_secs(100);
+    assert_eq!((dial_times(&sim, pu).len(), dial_times(&sim, pe).len()), (1, 1));
 }
 
 /// SH1: "no more than three".
