@@ -10,7 +10,8 @@ use rserpool_core::wire::asap::EndpointUnreachable;
 use rserpool_core::wire::cause::Cause;
 use rserpool_core::wire::{AsapMessage, Policy, PoolElementParam};
 use rserpool_core::{
-    AssocId, ElementEvent, EndpointConfig, Input, Link, PeId, Resolution, ResolveError, SelectError, Unresolved, UserEvent,
+    AssocId, ElementEvent, EndpointConfig, Input, Link, PeId, Resolution, ResolveError, SelectError, Unresolved,
+    UserEvent,
 };
 
 const ROUND_ROBIN: Option<Policy<'static>> = Some(Policy::RoundRobin);
@@ -66,7 +67,10 @@ impl Using {
     fn reports(&self) -> Vec<u32> {
         let sent = self.sim.sent(self.pu, UNREACHABLE);
         let ids = sent.iter().map(|sent| match sent.message() {
-            AsapMessage::EndpointUnreachable(EndpointUnreachable { id, .. }) => id.0,
+            AsapMessage::EndpointUnreachable(EndpointUnreachable { pool_handle, id }) => {
+                assert_eq!(pool_handle.as_bytes(), b"echo");
+                id.0
+            }
             other => panic!("{other:?}"),
         });
         ids.collect()
