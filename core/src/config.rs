@@ -82,8 +82,8 @@ impl EndpointConfig {
         }
     }
 
-    /// When to register again (RFC 5352, 7.1, T4-reregistration). The RFC's "20 seconds less than the Lifetime" is of
-    /// no use for lifetimes of 20 s and below; half the lifetime is what remains sensible there.
+    /// When to register again (RFC 5352, 3.1 and 7.1: T4-reregistration). The RFC's "20 seconds less than the Lifetime"
+    /// is of no use for lifetimes of 20 s and below; half the lifetime is what remains sensible there.
     pub(crate) fn reregistration(&self, lifetime: Lifetime) -> Duration {
         match lifetime.duration() {
             None => self.t4_reregistration,

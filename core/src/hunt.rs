@@ -93,6 +93,7 @@ pub(crate) enum HuntOutput {
 
 pub(crate) struct Hunt<'s> {
     servers: Table<'s, ServerSlot>,
+    /// There is one at most (RFC 5352, 1.1; RFC 5353, 1.1).
     home: Option<Home>,
     /// The server slot of the home, if it is known.
     home_server: Option<usize>,
@@ -281,8 +282,8 @@ impl<'s> Hunt<'s> {
         self.round = self.round.wrapping_add(1).max(NEVER + 1);
     }
 
-    /// The home does not answer: closes the association and hunts for "a different ENRP server" (RFC 5352, 3.6). The one
-    /// that failed is tried after all others.
+    /// The home does not answer, or could not be reached (RFC 5352, 3.1 and 3.7.1): closes the association and hunts
+    /// for "a different ENRP server" (RFC 5352, 3.6). The one that failed is tried after all others.
     pub(crate) fn drop_home(&mut self, now: Instant) {
         let Some(home) = self.home else { return self.start(now) };
         let server = self.lost_home(now);

@@ -112,6 +112,9 @@ fn surplus_associations_are_given_up_or_closed() {
     assert_eq!(sim.nodes[pe].abandoned, 2);
     assert_eq!(sim.nodes[pe].disconnects, 1, "the one that came up although it had been given up");
     assert!(sim.associations(registrars[1]).is_empty());
+    // SH3: with a home T5 does not run any more.
+    sim.run_secs(100);
+    assert_eq!(sim.nodes[pe].dialled.len(), 3);
 }
 
 /// An association that came up after its attempt was given up at T5 is not the home by accident.

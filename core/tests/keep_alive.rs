@@ -123,6 +123,7 @@ fn the_h_flag_gives_a_home_to_an_element_that_has_none() {
     let mut sim = Sim::new(1);
     let registrar = sim.registrar();
     let (pe, _) = sim.registered(&info_with_id(b"echo", 5), &[registrar]);
+    sim.run_secs(11);
     sim.nodes[registrar].answer = Answer::Silence;
     sim.lose_all_between(pe, registrar);
     sim.run_secs(1);
@@ -299,6 +300,20 @@ fn a_report_leads_to_a_keep_alive_at_once_and_only_one_is_outstanding() {
     assert_eq!(sim.elements_at(registrar), 1);
     assert!(sim.received(reporter).is_empty(), "a report is not answered");
     assert_eq!(sim.pr(registrar).stats().unreachable_reports, 3);
+}
+
+/// 3.5: "If the sending of ASAP_ENDPOINT_KEEP_ALIVE to a PE fails", here of the one that a report has led to.
+#[test]
+fn a_reported_element_that_does_not_acknowledge_is_removed() {
+    let mut sim = Sim::new(1);
+    let (registrar, pe, _) = with_script(&mut sim, RegistrarConfig::new());
+    let reporter = sim.script();
+    let (assoc, _) = sim.connect(reporter, registrar);
+    sim.send(reporter, assoc, unreachable(b"echo", 5));
+    sim.run_secs(4);
+    assert_eq!((sim.received(pe).len(), sim.elements_at(registrar)), (1, 1));
+    sim.run_secs(2);
+    assert!(sim.told_pr(registrar, removed(5, RemovalReason::Unreachable)));
 }
 
 /// 3.5: "If the counter exceeds the protocol threshold MAX-BAD-PE-REPORT, the ENRP server SHOULD remove the PE".

@@ -81,6 +81,23 @@ fn a_granted_registration_makes_the_pool_and_the_registrar_its_owner() {
     assert!(t.sim.told_pr(t.registrar, RegistrarEvent::Registered { id, assoc }));
 }
 
+/// RFC 5353, 2.1 and 3.2.1: "a non-zero, 32-bit" number, not the same for two registrars, that does not change.
+#[test]
+fn a_registrar_picks_an_identifier_at_random_and_keeps_it() {
+    let registrar = |seed| {
+        let storage = leak(RegistrarStorage::<8, 32, 2, 16, 8>::new());
+        Registrar::new(storage, RegistrarConfig::new(), seed, rserpool_core::Instant::ZERO)
+    };
+    let ids: std::collections::BTreeSet<_> = (0..1_000).map(|seed| registrar(seed).id()).collect();
+    assert_eq!(ids.len(), 1_000);
+    assert!(!ids.contains(&ServerId::NONE));
+    let mut t = client_of(registrar(1));
+    let id = t.sim.pr(t.registrar).id();
+    t.try_register(b"echo", param(1, 7)).unwrap();
+    t.sim.run_secs(1_000);
+    assert_eq!(t.sim.pr(t.registrar).id(), id);
+}
+
 /// 3.1, rule 3: "consider this as a re-registration case ... replace the attributes".
 #[test]
 fn a_registration_of_a_known_element_replaces_its_attributes() {

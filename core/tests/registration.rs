@@ -110,6 +110,21 @@ fn more_than_max_reg_attempt_timeouts_are_reported_and_end_the_attempts() {
     assert_eq!(sim.count(pe, REGISTRATION), 4);
 }
 
+/// 3.1: the count begins at zero again with each registration that is granted.
+#[test]
+fn attempts_are_counted_anew_after_a_success() {
+    let mut sim = Sim::new(1);
+    let (registrar, pe, _) = with_script(&mut sim);
+    let key = sim.register(pe, &info_with_id(b"echo", 5));
+    assert!(sim.run_until(|s| s.count(pe, REGISTRATION) == 3, Duration::from_secs(100)));
+    let assoc = sim.associations(registrar)[0];
+    sim.send(registrar, assoc, granted(b"echo", PeId(5)));
+    sim.run_secs(1);
+    assert!(sim.told_pe(pe, ElementEvent::Registered(key)));
+    assert!(sim.run_until(|s| s.told_pe(pe, ElementEvent::NoAnswer(key)), Duration::from_secs(500)));
+    assert_eq!(sim.count(pe, REGISTRATION), 6);
+}
+
 /// The same, for each element of an endpoint: one registrar that does not answer fails all of them.
 #[test]
 fn every_element_of_an_endpoint_counts_its_own_unanswered_attempts() {

@@ -10,7 +10,8 @@ use rserpool_core::wire::asap::EndpointUnreachable;
 use rserpool_core::wire::cause::Cause;
 use rserpool_core::wire::{AsapMessage, Policy, PoolElementParam};
 use rserpool_core::{
-    AssocId, EndpointConfig, Input, Link, PeId, Resolution, ResolveError, SelectError, Unresolved, UserEvent,
+    AssocId, ElementEvent, EndpointConfig, Input, Link, PeId, Resolution, ResolveError, SelectError, Unresolved,
+    UserEvent,
 };
 
 const ROUND_ROBIN: Option<Policy<'static>> = Some(Policy::RoundRobin);
@@ -66,7 +67,10 @@ impl Using {
     fn reports(&self) -> Vec<u32> {
         let sent = self.sim.sent(self.pu, UNREACHABLE);
         let ids = sent.iter().map(|sent| match sent.message() {
-            AsapMessage::EndpointUnreachable(EndpointUnreachable { id, .. }) => id.0,
+            AsapMessage::EndpointUnreachable(EndpointUnreachable { pool_handle, id }) => {
+                assert_eq!(pool_handle.as_bytes(), b"echo");
+                id.0
+            }
             other => panic!("{other:?}"),
         });
         ids.collect()
@@ -89,6 +93,27 @@ fn a_resolution_without_a_home_waits_for_one() {
     assert_eq!((id, transport), (PeId(5), Some(7)));
     assert_eq!(sim.pu(pu, |pu, _| pu.policy_type(pool)), Some(1));
     assert_eq!(sim.pu(pu, |pu, _| pu.pool_handle(pool).unwrap().to_vec()), b"echo");
+    let AsapMessage::HandleResolution(request) = sim.sent(pu, HANDLE_RESOLUTION)[0].message() else { panic!() };
+    assert_eq!((request.pool_handle.as_bytes(), request.wanted_items), (&b"echo"[..], None));
+}
+
+/// 3.2 and 3.3, NR3; 4: a pool element that is a pool user as well does everything over one association.
+#[test]
+fn a_pool_element_resolves_and_reports_over_the_association_it_registered_with() {
+    let mut sim = Sim::new(1);
+    let registrar = sim.registrar();
+    let (pe, key) = sim.registered(&info_with_id(b"echo", 5), &[registrar]);
+    let (pool, _) = sim.pe(pe, |pe, now| pe.resolve(now, b"echo")).unwrap();
+    sim.run_secs(1);
+    assert!(sim.told_pe(pe, ElementEvent::Resolved(pool)));
+    assert_eq!(sim.pe(pe, |pe, now| pe.primary(now, pool).map(|e| e.id)), Ok(PeId(5)));
+    assert!(sim.pe(pe, |pe, now| pe.report_failure(now, pool, PeId(5))));
+    sim.pe(pe, |pe, now| pe.deregister(now, key)).unwrap();
+    sim.run_secs(1);
+    assert_eq!((sim.count(pe, UNREACHABLE), sim.count(pe, DEREGISTRATION)), (1, 1));
+    assert_eq!(sim.pr(registrar).stats().unreachable_reports, 1);
+    assert_eq!(sim.elements_at(registrar), 0);
+    assert_eq!((sim.nodes[pe].dialled.len(), sim.associations(pe).len()), (1, 1));
 }
 
 /// 3.7.2: "re-send the original request ... repeated up to MAX-REQUEST-RETRANSMIT times. After that, an Error.Report

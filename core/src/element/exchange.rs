@@ -136,7 +136,7 @@ impl Registrations<'_> {
         }
     }
 
-    /// KA1 and KA2 (RFC 5352, 3.4): which elements are to be acknowledged. `Err`: the pool handle is none of ours, and
+    /// KA1 and KA2 (RFC 5352, 3.4 and 2.2.7): which elements are to be acknowledged. `Err`: the pool handle is none of ours, and
     /// the message is discarded.
     pub(crate) fn keep_alive(
         &mut self,
@@ -303,6 +303,7 @@ impl Registrations<'_> {
         AsapMessage::from(RegistrationMessage { pool_handle, element }).emit(buf).map(<[u8]>::len)
     }
 
+    /// RFC 5352, 2.2.2; D1 and D2.
     fn emit_deregistration(&self, at: Idx, buf: &mut [u8]) -> Result<usize, EmitError> {
         let pool_handle = PoolHandle::new(self.handle(at)).ok_or(EmitError::TooLong)?;
         AsapMessage::from(Deregistration { pool_handle, id: self.slots.at(at).id }).emit(buf).map(<[u8]>::len)

@@ -1,5 +1,5 @@
 //! The pool element: registers services, keeps the registrations alive and takes them back (RFC 5352, 3.1, 3.2, 3.4,
-//! 3.6); resolves handles as well (3.3).
+//! 3.6); resolves handles as well (RFC 5352, 3.3). A pool element is a pool user, too (RFC 5352, 4).
 
 mod event;
 mod exchange;

@@ -197,7 +197,7 @@ impl<'s> Registrations<'s> {
         self.slots.len() == 0
     }
 
-    /// R2 (RFC 5352, 3.1): what is to be sent is put together.
+    /// R2 (RFC 5352, 3.1 and 2.2.1): what is to be sent is put together.
     pub(crate) fn register(
         &mut self,
         now: Instant,

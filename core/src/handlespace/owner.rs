@@ -1,4 +1,4 @@
-//! Owners: the home registrars of elements, with the checksums of what they own.
+//! Owners: the home registrars of elements (RFC 5352, 1.1; RFC 5353, 1.1), with the checksums of what they own.
 
 use super::hash::Chained;
 use super::list::{self, Linked, Links};

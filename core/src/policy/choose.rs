@@ -26,7 +26,8 @@ pub(crate) fn choose<'a>(
     by_type!(policy_type, choose(candidates, cursor, rng))
 }
 
-/// The first usable candidate at or after the cursor, round and round; the cursor moves behind it.
+/// The first usable candidate at or after the cursor, round and round; the cursor moves behind it (RFC 5356, 4.1.3,
+/// 4.2.3, 5.1.3, 5.2.3 and 5.3.3).
 pub(super) fn in_order<'a>(candidates: impl Iterator<Item = Candidate<'a>> + Clone, cursor: &mut u32) -> Option<usize> {
     let usable = || candidates.clone().enumerate().filter(|(_, c)| c.usable).map(|(at, _)| at);
     let from = usize::try_from(*cursor).unwrap_or(0);

@@ -327,6 +327,7 @@ fn shares_are_those_of_the_weights() {
         let mut seconds = firsts.clone();
         for _ in 0..DRAWS {
             let drawn = ids(&mut space, 2, true);
+            assert_ne!(drawn[0], drawn[1]);
             firsts[drawn[0] as usize] += 1;
             seconds[drawn[1] as usize] += 1;
         }

@@ -43,7 +43,7 @@ impl Registrar<'_> {
             self.remove(element, RemovalReason::Reported);
             return Ok(());
         }
-        // RFC 5355, threat 9: one outstanding question is enough, however many reports come.
+        // Threat 9 (RFC 5352, 9.1; RFC 5353, 6.1): one outstanding question is enough, however many reports come.
         if state == WatchState::Idle && self.home_of(element) == Some(self.id) {
             let now = self.now;
             self.watch(element, WatchState::ProbeWanted, now);

@@ -1,4 +1,5 @@
-//! The registrar (ENRP server): its ASAP side, which pool elements and pool users talk to (RFC 5352).
+//! The registrar (ENRP server): its ASAP side, which pool elements and pool users talk to
+//! (RFC 5352; what it has to handle: RFC 5352, 4).
 //!
 //! What registrars tell each other by ENRP (RFC 5353, 3) is not here yet; a registrar stands alone.
 
@@ -148,6 +149,7 @@ impl<'s> Registrar<'s> {
         mut rng: Rng,
         now: Instant,
     ) -> Self {
+        // RFC 5353, 2.1 and 3.2.1: a random number that is not zero, for the registrar's lifetime.
         let id = if config.id.is_none() { ServerId(rng.nonzero_u32()) } else { config.id };
         Registrar {
             id,

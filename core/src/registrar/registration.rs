@@ -123,8 +123,8 @@ impl Registrar<'_> {
         }
         let mut refused = None;
         if let Some(element) = self.element(message.pool_handle, message.id) {
-            // 2.2.2: deregistration is not allowed by proxy. An element whose association is gone may come over
-            // another one.
+            // RFC 5352, 2.2.2: deregistration is not allowed by proxy. An element whose association is gone may come
+            // over another one.
             let owner = self.assoc_of(element).filter(|bound| self.assocs.get(*bound).is_some());
             if owner.is_some_and(|owner| owner != assoc) {
                 refused = Some(Refusal::Security);

@@ -89,7 +89,7 @@ impl Registrar<'_> {
             && let ReplyKind::Resolution { accepts_updates, .. } = reply.kind
         {
             // All elements have weight 0, or full load, or none fits beside the pool handle: there is nobody to name, and
-            // an answer without elements is a negative one.
+            // an answer without elements is a negative one (RFC 5352, 2.2.6).
             if accepts_updates {
                 self.unsubscribe(reply.to);
             }

@@ -1,5 +1,5 @@
 //! The pool user: resolves pool handles, hands out elements by the pool's policy, reports those that failed
-//! (RFC 5352, 3.3, 3.5, 3.6, 6).
+//! (RFC 5352, 3.3, 3.5, 3.6, 6). What it has to handle: RFC 5352, 4.
 
 mod cache;
 mod event;

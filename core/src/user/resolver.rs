@@ -182,7 +182,7 @@ impl<'s> Resolver<'s> {
     }
 
     /// Transport.Failure (RFC 5352, 6.9.2). Says whether it is one that is reported: the element must have been handed
-    /// out, and each time it was handed out counts once.
+    /// out, and each time it was handed out counts once. That also limits the reports (RFC 5352, 9.1; RFC 5353, 6.1).
     pub(crate) fn report_failure(&mut self, now: Instant, resolution: Resolution, id: PeId) -> bool {
         let Some(element) = self.cache.pool(resolution).and_then(|pool| self.cache.element_by_id(pool, id)) else {
             return false;
@@ -362,7 +362,7 @@ impl<'s> Resolver<'s> {
     fn send_request(&mut self, now: Instant, config: &EndpointConfig, pool: Idx, buf: &mut [u8]) -> Step {
         let entry = self.cache.pools.at(pool);
         let subscribe = entry.subscribe;
-        // NR1.
+        // NR1. Without a number of items the answer holds several (RFC 5356, 5.1.3 and 5.3.3).
         let request = PoolHandle::new(self.cache.handle(pool)).map(|pool_handle| HandleResolution {
             subscribe,
             pool_handle,

@@ -7,7 +7,7 @@ use crate::bounded;
 ///
 /// It counts on when the slice is full, so one pass over a message tells how many bytes it needs. An item's padding is
 /// written before whatever follows it, never at its own end: so the length of what contains it leaves the last padding
-/// out (RFC 5354, 2 and 4).
+/// out (RFC 5354, 2 to 4).
 pub(crate) struct Writer<'b> {
     buf: &'b mut [u8],
     len: usize,

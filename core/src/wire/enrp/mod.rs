@@ -1,4 +1,4 @@
-//! The ENRP messages (RFC 5353, 2), one file each.
+//! The ENRP messages (RFC 5353, 2), one file each. What is not known in them is treated as in ASAP (RFC 5353, 3.7).
 
 mod error;
 mod handle_table;
