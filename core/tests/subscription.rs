@@ -105,6 +105,7 @@ fn a_pool_that_vanishes_is_told_and_asked_for_again() {
 #[test]
 fn a_subscription_is_sent_again_to_a_new_home() {
     let mut t = subscribed(true);
+    t.sim.run_secs(11);
     t.sim.lose_all_between(t.pu, t.registrar);
     // It stays usable in the meantime, for as long as any answer does.
     assert_eq!(t.primary(), Ok(1));
