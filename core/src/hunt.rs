@@ -28,7 +28,7 @@ pub struct ServerSlot {
     /// T7-ENRPoutdate, of an announced address.
     outdated: Instant,
     id: ServerId,
-    /// The round of the hunt in which this address was last tried.
+    /// The round of the hunt in which this address was last tried; 0 if it was not, or not to the end.
     tried: u32,
 }
 
@@ -286,6 +286,12 @@ impl<'s> Hunt<'s> {
         }
         // SH3: stops T5; the other attempts are given up. The home has yet to prove itself.
         self.t5 = None;
+        // Those have not failed: if this one does, they are next.
+        for dial in &self.dials {
+            if let Some(slot) = self.servers.as_mut_slice().get_mut(dial.server) {
+                slot.tried = 0;
+            }
+        }
         self.abandon_all();
     }
 
