@@ -46,8 +46,8 @@ fn a_stream_of_garbage_is_not_listened_to_for_ever() {
         peer.finish();
         peer.is_closed();
     }
-    assert_eq!(scene.strangers(), 0);
     until("all to be closed", || scene.stats().connections == 2);
+    assert_eq!(scene.strangers(), 0);
     scene.check();
 }
 
@@ -170,6 +170,7 @@ fn very_many_who_come_and_go_leave_nothing_behind() {
             _ => stream.write_all(&registration(b"pool", element(n))).unwrap(),
         }
     }
+    until("all to be accepted", || scene.stats().accepted == 3002);
     until("all to be closed", || scene.stats().connections == 2);
     until("their elements to be removed", || scene.strangers() == 0);
     let status = scene.registrar.status(0).unwrap();
