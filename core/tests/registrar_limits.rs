@@ -284,6 +284,24 @@ fn a_pool_handle_of_65000_bytes_works_in_growable_storage() {
     assert!(sim.pe(pe, |pe, now| pe.register(now, &info(longest))).is_err());
 }
 
+/// 5354, 3.12.7: a handle that fills a message leaves no room to say why it is not known.
+#[cfg(feature = "alloc")]
+#[test]
+fn a_pool_handle_that_no_answer_can_repeat_is_a_lack_of_resources() {
+    use rserpool_core::Instant;
+    use rserpool_core::wire::PoolHandle;
+    use rserpool_core::wire::asap::HandleResolution;
+    let mut sim = Sim::new(1);
+    let config = RegistrarConfig::new();
+    let registrar = sim.add(Role::Registrar(Registrar::growable(Default::default(), config, 1, Instant::ZERO)));
+    let stranger = sim.script();
+    let (assoc, _) = sim.connect(stranger, registrar);
+    let longest = leak(vec![b'x'; PoolHandle::MAX_LEN]);
+    sim.send_bytes(stranger, assoc, &bytes_of(HandleResolution::new(PoolHandle::new(longest).unwrap())));
+    sim.run_secs(1);
+    assert_eq!(sim.received(stranger)[0].1[..12], [0x0e, 0, 0, 12, 0, 0x0c, 0, 8, 0, 6, 0, 4]);
+}
+
 /// More associations than places: those beyond are closed, and room is given back.
 #[test]
 fn associations_beyond_the_limit_are_closed() {

@@ -99,9 +99,15 @@ impl Registrar<'_> {
         }
         match written {
             Err(EmitError::BufferTooSmall { .. }) => {}
-            Ok(_) | Err(EmitError::TooLong) => {
+            Ok(_) => {
                 self.reply = None;
                 self.count_reply(reply.kind);
+            }
+            Err(EmitError::TooLong) => {
+                // The pool handle alone fills a message, so that no answer can repeat it.
+                self.reply = None;
+                self.count_reply(reply.kind);
+                self.report.lack_of_resources(reply.to);
             }
         }
         Some(written.map(|len| (reply.to, len)))
