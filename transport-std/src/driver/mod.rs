@@ -50,6 +50,8 @@ mod handle;
 mod io;
 mod link;
 mod multicast;
+mod owner;
+mod serve;
 mod slots;
 mod stats;
 mod tcp;

@@ -8,104 +8,38 @@ use std::time::Duration;
 
 use mio::Events;
 use mio::net::TcpStream;
-use rserpool_core::wire::FrameError;
-use rserpool_core::{AssocId, DialId, Input, Instant, Machine, Output, Ppid};
+use rserpool_core::{DialId, Input, Instant, Machine, Ppid};
 use tracing::debug;
 
 use super::accept::Accepted;
-use super::conn::Phase;
 use super::dial::Outcome;
 use super::handle::{Command, Shared, Stop};
 use super::io::{Io, Notice};
 use super::link::Received;
+use super::owner::Owner;
 use super::stats::CloseReason;
 use super::token::Source;
 use crate::Clock;
 
 /// How much is read from a connection at once, in bytes.
 const READ_LEN: usize = 64 << 10;
-/// A message of the greatest length with its padding.
-const SCRATCH_LEN: usize = 64 << 10;
 const EVENTS: usize = 1024;
 /// How much is done of each kind of work before the others have their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 const DATAGRAMS_PER_TURN: usize = 64;
 const COMMANDS_PER_TURN: usize = 256;
 
-/// The machine and who listens to it.
-struct Owner<M, F> {
-    machine: M,
-    observer: F,
-    /// Where the machine writes a message.
-    scratch: Vec<u8>,
-    /// When the machine wants to be polled, as of the last drain.
-    deadline: Option<Instant>,
-}
-
-impl<M, F> Owner<M, F>
-where
-    M: Machine,
-    F: FnMut(M::Event, &mut M, Instant),
-{
-    /// Gives the machine an input and carries out what it then wishes; whether it took the input.
-    fn input(&mut self, io: &mut Io, now: Instant, input: Input<'_>) -> bool {
-        let result = self.machine.handle(now, input);
-        if let Err(error) = result {
-            io.stats.inputs_refused += 1;
-            debug!(?input, %error, "input refused");
-        }
-        self.drain(io, now);
-        result.is_ok()
-    }
-
-    /// Polls the machine until it waits.
-    fn drain(&mut self, io: &mut Io, now: Instant) {
-        loop {
-            let event = match self.machine.poll(now, &mut self.scratch) {
-                Output::Transmit(transmit) => {
-                    io.transmit(transmit, now);
-                    continue;
-                }
-                Output::Connect { dial, link, ppid, to } => {
-                    io.connect(dial, link, ppid, to, now);
-                    continue;
-                }
-                Output::Abandon { dial } => {
-                    io.abandon(dial);
-                    continue;
-                }
-                Output::Disconnect { assoc } => {
-                    io.disconnect(assoc);
-                    continue;
-                }
-                Output::Event(event) => event,
-                Output::BufferTooSmall { needed } => {
-                    // Otherwise the loop would not end. Only a broken machine comes here, whatever its peers send.
-                    assert!(needed > self.scratch.len(), "the machine's buffer is as large as it asks for");
-                    self.scratch.resize(needed, 0);
-                    continue;
-                }
-                Output::Wait(deadline) => {
-                    self.deadline = deadline;
-                    return;
-                }
-            };
-            (self.observer)(event, &mut self.machine, now);
-        }
-    }
-}
-
 /// A driver at work.
 pub(super) struct Engine<M, F> {
-    owner: Owner<M, F>,
-    io: Io,
+    pub(super) owner: Owner<M, F>,
+    pub(super) io: Io,
     clock: Clock,
     shared: Arc<Shared>,
     commands: Receiver<Command<M>>,
     /// There may be commands that the waker will not announce again.
     has_commands: bool,
     /// Where all connections are read into.
-    rx: Vec<u8>,
+    pub(super) rx: Vec<u8>,
 }
 
 impl<M, F> Engine<M, F>
@@ -115,7 +49,7 @@ where
 {
     pub(super) fn new(io: Io, shared: Arc<Shared>, commands: Receiver<Command<M>>, machine: M, observer: F) -> Self {
         Engine {
-            owner: Owner { machine, observer, scratch: vec![0; SCRATCH_LEN], deadline: None },
+            owner: Owner::new(machine, observer),
             io,
             clock: shared.clock,
             shared,
@@ -307,130 +241,6 @@ where
         }
     }
 
-    /// Serves each connection in the queue once; what is left to do of it comes behind all others.
-    fn serve_connections(&mut self, now: Instant) {
-        for _ in 0..self.io.ready.len() {
-            let Some(slot) = self.io.ready.pop_front() else { break };
-            let Some((id, conn)) = self.io.conns.at(slot) else { continue };
-            conn.queued = false;
-            if !conn.wants_service() {
-                continue;
-            }
-            match conn.phase {
-                Phase::Open => self.serve(id, now),
-                Phase::Lingering { .. } => self.io.discard(id, &mut self.rx),
-                Phase::PeerEnded | Phase::Closing => {}
-            }
-        }
-    }
-
-    /// Reads once from a connection, unless it has messages left over, and handles what is complete.
-    fn serve(&mut self, id: AssocId, now: Instant) {
-        let Some(conn) = self.io.conns.get_mut(id) else { return };
-        let mut len = 0;
-        let mut ended = false;
-        if !conn.backlog {
-            match conn.carrier.receive(&mut self.rx) {
-                Received::Bytes { len: received, more } => {
-                    len = received;
-                    conn.readable = more || conn.end_signalled;
-                    self.io.stats.bytes_in += len as u64;
-                }
-                Received::Nothing => {
-                    conn.readable = false;
-                    return;
-                }
-                Received::End => {
-                    conn.readable = false;
-                    ended = true;
-                }
-                Received::Failed(error) => return self.io.close(id, CloseReason::Io(error)),
-            }
-        }
-        if ended {
-            // A message that is not complete never will be.
-            conn.phase = Phase::PeerEnded;
-            conn.partial_since = None;
-            return self.io.flush(id, now);
-        }
-        let handled = self.handle_messages(id, len, now);
-        let Some(conn) = self.io.conns.get_mut(id) else { return };
-        if handled.any {
-            conn.active_at = now;
-        }
-        match handled.until {
-            Until::Dry => {
-                conn.backlog = false;
-                if conn.inbox.is_empty() {
-                    conn.partial_since = None;
-                } else if handled.any || conn.partial_since.is_none() {
-                    conn.partial_since = Some(now);
-                }
-            }
-            Until::Budget | Until::Full => {
-                conn.backlog = true;
-                conn.paused = matches!(handled.until, Until::Full);
-                // That the rest is not handled is not the peer's doing.
-                conn.partial_since = None;
-            }
-            Until::Closed => {}
-            Until::Broken(error) => {
-                self.io.flush(id, now);
-                return self.io.close(id, CloseReason::Framing(error));
-            }
-        }
-        // The answers go now rather than at the end of the turn, which may be far: other connections are served yet.
-        if conn.carrier.unsent() > 0 {
-            self.io.flush(id, now);
-        } else {
-            self.io.watch(id);
-        }
-        self.io.enqueue(id.slot);
-    }
-
-    /// Handles what the inbox of a connection and the first `len` bytes that were read have complete.
-    fn handle_messages(&mut self, id: AssocId, len: usize, now: Instant) -> Handled {
-        let Some(conn) = self.io.conns.get_mut(id) else { return Handled { any: false, until: Until::Closed } };
-        // The machine's outputs may go to this very connection, so what is borrowed meanwhile is taken out of it.
-        let mut inbox = conn.inbox.take();
-        let mut chunk = &self.rx[..len];
-        let mut left = self.io.config.messages_per_turn;
-        let until = loop {
-            if left == 0 {
-                break Until::Budget;
-            }
-            let (ppid, bytes) = match inbox.next(&mut chunk) {
-                Ok(Some(message)) => message,
-                Ok(None) => break Until::Dry,
-                Err(error) => break Until::Broken(error),
-            };
-            left -= 1;
-            self.io.stats.messages_in += 1;
-            self.owner.input(&mut self.io, now, Input::Message { assoc: id, ppid, bytes });
-            // Look again: the machine may have closed it, or filled it.
-            let Some(conn) = self.io.conns.get_mut(id).filter(|conn| conn.phase == Phase::Open) else {
-                break Until::Closed;
-            };
-            if conn.carrier.unsent() >= self.io.config.out_pause {
-                self.io.flush(id, now);
-                match self.io.conns.get_mut(id) {
-                    None => break Until::Closed,
-                    Some(conn) if conn.carrier.unsent() >= self.io.config.out_pause => break Until::Full,
-                    Some(_) => {}
-                }
-            }
-        };
-        if matches!(until, Until::Budget | Until::Full) {
-            inbox.hold(chunk);
-        }
-        if !matches!(until, Until::Closed)
-            && let Some(conn) = self.io.conns.get_mut(id)
-        {
-            conn.inbox = inbox;
-        }
-        Handled { any: left < self.io.config.messages_per_turn, until }
-    }
-
     /// Tells the machine what ended. What ends meanwhile is told in the next turn, so a machine that dials again at
     /// once does not keep the driver from everything else.
     fn give_notice(&mut self, now: Instant) {
@@ -494,24 +304,4 @@ where
     fn unsent(&mut self) -> bool {
         self.io.conns.range().any(|slot| self.io.conns.at(slot).is_some_and(|(_, conn)| conn.carrier.unsent() > 0))
     }
-}
-
-/// What [`Engine::handle_messages`] did.
-struct Handled {
-    /// Whether it handled a message.
-    any: bool,
-    until: Until,
-}
-
-/// Why it ended.
-enum Until {
-    /// All that is complete is handled.
-    Dry,
-    /// The connection has had its turn.
-    Budget,
-    /// The peer has to take answers first.
-    Full,
-    /// The connection is closed, or will be.
-    Closed,
-    Broken(FrameError),
 }

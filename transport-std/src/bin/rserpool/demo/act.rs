@@ -89,6 +89,13 @@ fn failed(error: rserpool_std::Error) -> Error {
     Error::Failed(error.to_string())
 }
 
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 fn name_of(id: PeId) -> &'static str {
     CAST.iter().find(|(_, known)| *known == id).map_or("?", |(name, _)| *name)
 }
@@ -137,8 +144,9 @@ impl Client<'_> {
                     let (failed_one, after) = (name_of(member.id()), sent_at.elapsed());
                     member = self.user.next(POOL, member.id()).map_err(failed)?;
                     show.warn(format_args!(
-                        "request {number} to {failed_one} failed after {:.1} ms ({error}): reported, now to {}",
+                        "request {number} to {failed_one} failed after {:.1} ms ({}): reported, now to {}",
                         after.as_secs_f64() * 1e3,
+                        reason(&error),
                         name_of(member.id())
                     ));
                 }

@@ -130,7 +130,7 @@ fn table(out: &mut impl Write, shown: &Shown) -> std::io::Result<()> {
     writeln!(out)?;
     table.write(out)?;
     let verdict = format!(
-        "\n{} requests in {:.1} s, {} served, {} unserved; {} failovers; longest gap between answers {} ms",
+        "\n{} requests in {:.1} s, {} served, {} unserved; failovers: {}; longest gap between answers {} ms",
         shown.requests, shown.seconds, shown.served, shown.unserved, shown.failovers, shown.longest_gap_ms
     );
     if shown.unserved == 0 { writeln!(out, "{}", paint.good(verdict)) } else { writeln!(out, "{}", paint.bad(verdict)) }
