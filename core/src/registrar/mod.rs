@@ -202,10 +202,15 @@ impl<'s> Registrar<'s> {
         if self.assocs.get(assoc).is_none() {
             return Err(RecvError::UnknownAssoc);
         }
-        let parsed = AsapMessage::parse(bytes).map_err(|error| {
-            self.report.parse_error(assoc, bytes, &error);
-            RecvError::Malformed(error.kind)
-        })?;
+        let parsed = match AsapMessage::parse(bytes) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                if !self.unusable_registration(assoc, bytes, &error) {
+                    self.report.parse_error(assoc, bytes, &error);
+                }
+                return Err(RecvError::Malformed(error.kind));
+            }
+        };
         let done = match &parsed.message {
             AsapMessage::HandleResolution(message) => self.resolution(assoc, message),
             AsapMessage::Registration(message) => self.registration(assoc, message),

@@ -5,8 +5,8 @@ use core::net::IpAddr;
 use super::reply::{Refusal, Reply, ReplyKind};
 use super::{Registrar, RegistrarEvent, RemovalReason};
 use crate::handlespace::{ElementRef, PoolRef, RegisterError, RegisteredKind, Registration};
-use crate::wire::asap::{Deregistration, Registration as RegistrationMessage};
-use crate::wire::{PoolElementParam, PoolHandle, Transport};
+use crate::wire::asap::{Deregistration, Registration as RegistrationMessage, unusable_registration};
+use crate::wire::{ParseError, ParseErrorKind, PoolElementParam, PoolHandle, Transport};
 use crate::{AssocId, Instant, Link, PeId, RecvError, ServerId};
 
 impl Registrar<'_> {
@@ -24,6 +24,25 @@ impl Registrar<'_> {
         }
         self.reply = Some(Reply { to: assoc, kind: ReplyKind::Registration { id, refused } });
         Ok(())
+    }
+
+    /// A registration with values that no element can have is refused like one whose values do not suit the pool
+    /// (RFC 5352, 3.1, rule 5: "In all above cases, the ENRP server MUST reply ... with an
+    /// ASAP_REGISTRATION_RESPONSE"). Says whether it is one that can be answered so.
+    pub(super) fn unusable_registration(&mut self, assoc: AssocId, bytes: &[u8], error: &ParseError<'_>) -> bool {
+        use ParseErrorKind::{InvalidValue, Misplaced, Missing};
+        if !matches!(error.kind, InvalidValue | Misplaced(_) | Missing(_)) {
+            return false;
+        }
+        let Some((pool_handle, id)) = unusable_registration(bytes) else { return false };
+        if !self.echo.set(pool_handle.as_bytes()) {
+            return false;
+        }
+        info!("registration of {} in pool {} refused: {}", id, pool_handle, Refusal::InvalidValues.text());
+        let shown = self.offending.set(error.item);
+        let refused = Some(if shown { Refusal::InvalidValues } else { Refusal::Unspecified });
+        self.reply = Some(Reply { to: assoc, kind: ReplyKind::Registration { id, refused } });
+        true
     }
 
     fn register(&mut self, assoc: AssocId, message: &RegistrationMessage<'_>) -> Result<(), Refusal> {

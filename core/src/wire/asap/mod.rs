@@ -17,6 +17,7 @@ pub use endpoint_keep_alive::{EndpointKeepAlive, EndpointKeepAliveAck};
 pub use endpoint_unreachable::EndpointUnreachable;
 pub use error::AsapError;
 pub use handle_resolution::{HandleResolution, HandleResolutionResponse};
+pub(crate) use registration::unusable_registration;
 pub use registration::{Registration, RegistrationResponse};
 pub use server_announce::ServerAnnounce;
 

@@ -9,7 +9,8 @@ use crate::wire::param::{
     OPERATION_ERROR, OperationError, PE_IDENTIFIER, POOL_ELEMENT, POOL_HANDLE, PoolElementParam, PoolHandle,
     emit_pe_identifier, pe_identifier,
 };
-use crate::wire::reader::Params;
+use crate::wire::primitives::be_u32;
+use crate::wire::reader::{Checked, Params};
 use crate::wire::writer::Writer;
 
 /// A pool element registers, or renews what it registered.
@@ -44,6 +45,16 @@ impl<'a> Body<'a> for Registration<'a> {
         self.pool_handle.emit_into(w);
         self.element.emit_item(w);
     }
+}
+
+/// Whose registration a message is that cannot be processed: enough to refuse it.
+pub(crate) fn unusable_registration(bytes: &[u8]) -> Option<(PoolHandle<'_>, PeId)> {
+    let raw = RawMessage::parse(bytes).ok().filter(|raw| raw.ty == Registration::TYPE)?;
+    let mut items = Checked(raw.value);
+    let handle = items.next().filter(|item| item.ty == POOL_HANDLE)?;
+    let element = items.next().filter(|item| item.ty == POOL_ELEMENT)?;
+    let (_, id) = be_u32(element.value).ok()?;
+    Some((PoolHandle::from_tlv(&handle).ok()?, PeId(id)))
 }
 
 /// The registrar's answer.
