@@ -5,10 +5,11 @@ use core::net::SocketAddr;
 
 use crate::arena::Table;
 use crate::config::EndpointConfig;
-use crate::hunt::{Home, Hunt, HuntOutput, ServerSlot};
+use crate::hunt::{Home, Hunt, HuntOutput};
 use crate::rand::Rng;
 use crate::report::PendingReport;
 use crate::scratch::Scratch;
+use crate::servers::{ServerSlot, Servers};
 use crate::user::{Cache, Outcome, Resolver, Step};
 use crate::wire::asap::ServerAnnounce;
 use crate::wire::{AsapMessage, EmitError, Parsed};
@@ -55,7 +56,7 @@ impl<'s> Endpoint<'s> {
         now: Instant,
     ) -> Self {
         Endpoint {
-            hunt: Hunt::new(servers, &config),
+            hunt: Hunt::new(Servers::new(servers), &config),
             resolver: Resolver::new(cache, &config),
             report: PendingReport::new(scratch),
             config,

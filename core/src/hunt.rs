@@ -1,64 +1,20 @@
 //! The server hunt (RFC 5352, 3.6): how a pool element or pool user finds its home registrar.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
 use arrayvec::ArrayVec;
 
-use crate::arena::Table;
 use crate::bounded;
-use crate::config::{EndpointConfig, Links};
+use crate::config::EndpointConfig;
 use crate::rand::Rng;
+use crate::servers::{MAX_ADDRESSES, Servers};
 use crate::wire::asap::ServerAnnounce;
-use crate::wire::{Transport, TransportKind};
 use crate::{AssocId, DialId, Instant, Link, ServerId};
 
 /// SH1: no more than three associations at once.
 const MAX_DIALS: usize = 3;
-/// How many addresses of one registrar are kept.
-const MAX_ADDRESSES: usize = 4;
 /// How many associations can wait to be closed at once: those that came up together with the home, and old homes.
 const MAX_SURPLUS: usize = 8;
-
-/// The round in which an address was tried that was not tried yet.
-const NEVER: u32 = 0;
-
-/// A place for a registrar's address.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ServerSlot {
-    state: SlotState,
-    link: Link,
-    port: u16,
-    addresses: ArrayVec<IpAddr, MAX_ADDRESSES>,
-    /// T7-ENRPoutdate, of an announced address.
-    outdated: Instant,
-    id: ServerId,
-    /// The round of the hunt in which this address was last tried.
-    tried: u32,
-    /// It was the home and did not answer; nothing has been heard of it since.
-    failed: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum SlotState {
-    #[default]
-    Free,
-    Configured,
-    Announced,
-}
-
-impl ServerSlot {
-    /// An empty place.
-    pub(crate) const EMPTY: ServerSlot = ServerSlot {
-        state: SlotState::Free,
-        link: Link::Sctp,
-        port: 0,
-        addresses: ArrayVec::new_const(),
-        outdated: Instant::ZERO,
-        id: ServerId::NONE,
-        tried: NEVER,
-        failed: false,
-    };
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Dial {
@@ -92,7 +48,7 @@ pub(crate) enum HuntOutput {
 }
 
 pub(crate) struct Hunt<'s> {
-    servers: Table<'s, ServerSlot>,
+    servers: Servers<'s>,
     /// There is one at most (RFC 5352, 1.1; RFC 5353, 1.1).
     home: Option<Home>,
     /// The server slot of the home, if it is known.
@@ -108,12 +64,11 @@ pub(crate) struct Hunt<'s> {
     abandoned: ArrayVec<DialId, MAX_DIALS>,
     surplus: ArrayVec<AssocId, MAX_SURPLUS>,
     next_dial: u32,
-    round: u32,
     targets: ArrayVec<SocketAddr, MAX_ADDRESSES>,
 }
 
 impl<'s> Hunt<'s> {
-    pub(crate) fn new(servers: Table<'s, ServerSlot>, config: &EndpointConfig) -> Self {
+    pub(crate) fn new(servers: Servers<'s>, config: &EndpointConfig) -> Self {
         Hunt {
             servers,
             home: None,
@@ -126,7 +81,6 @@ impl<'s> Hunt<'s> {
             abandoned: ArrayVec::new_const(),
             surplus: ArrayVec::new_const(),
             next_dial: 0,
-            round: 1,
             targets: ArrayVec::new_const(),
         }
     }
@@ -143,8 +97,8 @@ impl<'s> Hunt<'s> {
     pub(crate) fn heard(&mut self, now: Instant) {
         if self.settled_at.is_none() {
             self.settled_at = Some(now + self.t5_first);
-            if let Some(slot) = self.home_server.and_then(|server| self.servers.as_mut_slice().get_mut(server)) {
-                slot.failed = false;
+            if let Some(server) = self.home_server {
+                self.servers.set_failed(server, false);
             }
         }
         self.end();
@@ -159,17 +113,10 @@ impl<'s> Hunt<'s> {
 
     /// Adds a registrar by configuration. `false`: no room.
     pub(crate) fn add_server(&mut self, link: Link, addresses: &[SocketAddr]) -> bool {
-        let Some(first) = addresses.first() else { return false };
-        let same_port = addresses.iter().filter(|a| a.port() == first.port());
-        let slot = self.insert(link, first.port(), same_port.map(SocketAddr::ip), ServerId::NONE);
-        if let Some(slot) = slot {
-            slot.state = SlotState::Configured;
-            return true;
-        }
-        false
+        self.servers.add(link, addresses)
     }
 
-    /// A registrar has announced itself (RFC 5352, 3.6).
+    /// A registrar has announced itself.
     pub(crate) fn announced(
         &mut self,
         now: Instant,
@@ -177,92 +124,20 @@ impl<'s> Hunt<'s> {
         from: SocketAddr,
         announce: &ServerAnnounce<'_>,
     ) {
-        let outdated = now + config.t7_enrp_outdate;
         self.forget_outdated(now);
-        if announce.transports.is_empty() {
-            // No transport parameters: SCTP, the datagram's source address, and the registered port. rsplib means its
-            // source port, which is the registered one unless it was configured otherwise; so the source port it is.
-            if config.links.sctp {
-                self.announced_one(outdated, Link::Sctp, from.port(), core::iter::once(from.ip()), announce.server);
-            }
-            return;
-        }
-        for transport in announce.transports.iter() {
-            let Some(link) = usable(&transport, config.links) else { continue };
-            let port = transport.port().unwrap_or_default();
-            let addresses = transport.socket_addrs().map(|a| a.ip());
-            self.announced_one(outdated, link, port, addresses, announce.server);
-        }
-    }
-
-    fn announced_one(
-        &mut self,
-        outdated: Instant,
-        link: Link,
-        port: u16,
-        addresses: impl Iterator<Item = IpAddr>,
-        id: ServerId,
-    ) {
-        match self.insert(link, port, addresses, id) {
-            Some(slot) => {
-                slot.outdated = outdated;
-                if slot.state == SlotState::Free {
-                    slot.state = SlotState::Announced;
-                }
-            }
-            None => debug!("no room for an announced registrar, or no address in it"),
-        }
-    }
-
-    /// The slot of these addresses, old or new; the caller sets its state.
-    fn insert(
-        &mut self,
-        link: Link,
-        port: u16,
-        addresses: impl Iterator<Item = IpAddr>,
-        id: ServerId,
-    ) -> Option<&mut ServerSlot> {
-        let mut list = ArrayVec::<IpAddr, MAX_ADDRESSES>::new();
-        for address in addresses {
-            if list.try_push(address).is_err() {
-                break;
-            }
-        }
-        let first = *list.first()?;
-        if port == 0 {
-            return None;
-        }
-        let servers = self.servers.as_mut_slice();
-        let same = |s: &ServerSlot| {
-            s.state != SlotState::Free && s.link == link && s.port == port && s.addresses.contains(&first)
-        };
-        let position =
-            servers.iter().position(same).or_else(|| servers.iter().position(|s| s.state == SlotState::Free));
-        let slot = servers.get_mut(position?)?;
-        if slot.state == SlotState::Free {
-            *slot = ServerSlot { link, port, tried: NEVER, ..ServerSlot::EMPTY };
-        }
-        if slot.state != SlotState::Configured {
-            slot.addresses = list;
-        }
-        slot.id = id;
-        Some(slot)
+        self.servers.announced(now, config, from, announce);
     }
 
     /// T7-ENRPoutdate. The address of the home, and those of attempts, are kept as long as they are that.
     fn forget_outdated(&mut self, now: Instant) {
-        for (at, slot) in self.servers.as_mut_slice().iter_mut().enumerate() {
-            let used = self.home_server == Some(at) || self.dials.iter().any(|dial| dial.server == at);
-            if slot.state == SlotState::Announced && slot.outdated <= now && !used {
-                *slot = ServerSlot::EMPTY;
-            }
-        }
+        let Hunt { servers, home_server, dials, .. } = self;
+        servers.forget_outdated(now, |at| *home_server == Some(at) || dials.iter().any(|dial| dial.server == at));
     }
 
     /// Starts a hunt, unless one is going on.
     pub(crate) fn start(&mut self, now: Instant) {
         if self.t5.is_none() {
-            self.next_round();
+            self.servers.next_round();
             self.t5 = Some(now + self.t5_value);
         }
     }
@@ -271,15 +146,9 @@ impl<'s> Hunt<'s> {
     fn end(&mut self) {
         self.t5 = None;
         for dial in &self.dials {
-            if let Some(slot) = self.servers.as_mut_slice().get_mut(dial.server) {
-                slot.tried = NEVER;
-            }
+            self.servers.set_untried(dial.server);
         }
         self.abandon_all();
-    }
-
-    fn next_round(&mut self) {
-        self.round = self.round.wrapping_add(1).max(NEVER + 1);
     }
 
     /// The home does not answer, or could not be reached (RFC 5352, 3.1 and 3.7.1): closes the association and hunts
@@ -288,8 +157,8 @@ impl<'s> Hunt<'s> {
         let Some(home) = self.home else { return self.start(now) };
         let server = self.lost_home(now);
         self.close(home.assoc);
-        if let Some(slot) = server.and_then(|server| self.servers.as_mut_slice().get_mut(server)) {
-            slot.failed = true;
+        if let Some(server) = server {
+            self.servers.set_failed(server, true);
         }
     }
 
@@ -342,8 +211,7 @@ impl<'s> Hunt<'s> {
             return false;
         };
         let Dial { server, .. } = self.dials.remove(position);
-        let id = self.servers.as_slice().get(server).map_or(ServerId::NONE, |s| s.id);
-        self.adopt(assoc, id);
+        self.adopt(assoc, self.servers.id(server));
         self.home_server = Some(server);
         true
     }
@@ -389,8 +257,8 @@ impl<'s> Hunt<'s> {
             self.t5 = Some(now + self.t5_value);
             self.abandon_all();
             self.forget_outdated(now);
-            if !self.any_untried() {
-                self.next_round();
+            if !self.servers.any_untried(self.home_server) {
+                self.servers.next_round();
             }
             if let Some(dial) = self.abandoned.pop() {
                 return Some(HuntOutput::Abandon { dial });
@@ -405,51 +273,19 @@ impl<'s> Hunt<'s> {
             return None;
         }
         self.forget_outdated(now);
-        let server = self.pick_untried(rng)?;
-        let slot = self.servers.as_mut_slice().get_mut(server)?;
-        slot.tried = self.round;
+        // While the home is alive, a hunt is for a different one. Those that failed as the home wait until nobody else is
+        // left.
+        let server = self.servers.pick_untried(rng, self.home_server, self.dials.is_empty())?;
+        let (link, addresses) = self.servers.try_now(server)?;
+        self.targets = bounded::first(addresses);
         self.next_dial = self.next_dial.wrapping_add(1);
         let dial = DialId(self.next_dial);
         bounded::push(&mut self.dials, Dial { id: dial, server });
-        self.targets = bounded::first(slot.addresses.iter().map(|ip| SocketAddr::new(*ip, slot.port)));
-        Some(HuntOutput::Connect { dial, link: slot.link })
-    }
-
-    fn is_candidate(&self, position: usize, slot: &ServerSlot) -> bool {
-        // While the home is alive, a hunt is for a different one.
-        let is_home = self.home.is_some() && self.home_server == Some(position);
-        slot.state != SlotState::Free && slot.tried != self.round && !is_home
-    }
-
-    fn any_untried(&self) -> bool {
-        self.servers.as_slice().iter().enumerate().any(|(i, s)| self.is_candidate(i, s))
-    }
-
-    /// One of the addresses that can be tried, each with the same chance. Registrars that failed as the home wait until
-    /// nobody else is left.
-    fn pick_untried(&self, rng: &mut Rng) -> Option<usize> {
-        let candidates = |failed| {
-            let slots = self.servers.as_slice().iter().enumerate();
-            slots.filter(move |(at, slot)| slot.failed == failed && self.is_candidate(*at, slot))
-        };
-        let failed = candidates(false).next().is_none();
-        if failed && !self.dials.is_empty() {
-            return None;
-        }
-        let nth = usize::try_from(rng.below(candidates(failed).count() as u64)).unwrap_or(0);
-        candidates(failed).nth(nth).map(|(at, _)| at)
+        Some(HuntOutput::Connect { dial, link })
     }
 }
 
 /// The first value of T5, and not nothing, or the hunt would not end at one instant.
 fn first_t5(config: &EndpointConfig) -> core::time::Duration {
     config.t5_server_hunt.max(core::time::Duration::from_millis(1))
-}
-
-fn usable(transport: &Transport<'_>, links: Links) -> Option<Link> {
-    match transport.kind() {
-        TransportKind::Sctp if links.sctp => Some(Link::Sctp),
-        TransportKind::Tcp if links.tcp => Some(Link::Tcp),
-        _ => None,
-    }
 }

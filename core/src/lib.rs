@@ -220,6 +220,7 @@ mod rand;
 mod registrar;
 mod report;
 mod scratch;
+mod servers;
 mod time;
 mod user;
 pub mod wire;

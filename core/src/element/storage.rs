@@ -1,7 +1,7 @@
 //! The memory of a pool element.
 
 use super::registration::Registration;
-use crate::hunt::ServerSlot;
+use crate::servers::ServerSlot;
 use crate::user::ResolverStorage;
 
 /// Bytes of the longest policy parameter that fits: the RFC's take 16, rsplib's private ones 24.

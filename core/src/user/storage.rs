@@ -1,7 +1,7 @@
 //! The memory of a pool user.
 
 use super::cache::{CacheElement, CachePool};
-use crate::hunt::ServerSlot;
+use crate::servers::ServerSlot;
 
 /// The memory of a [`PoolUser`](super::PoolUser), without an allocator. In a `static` it lands in `.bss`.
 ///
