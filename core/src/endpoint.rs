@@ -1,8 +1,6 @@
 //! What a pool element and a pool user have in common: both are ASAP endpoints with a home registrar, and both resolve
 //! pool handles.
 
-use core::net::SocketAddr;
-
 use crate::arena::Table;
 use crate::config::EndpointConfig;
 use crate::hunt::{Home, Hunt, HuntOutput};
@@ -34,16 +32,21 @@ pub(crate) enum HomeChange {
 
 /// What the endpoint wants done.
 pub(crate) enum EndpointStep {
-    /// This many bytes of the buffer are a message to this association.
-    Send(AssocId, usize),
-    BufferTooSmall(usize),
-    /// To [`Endpoint::targets`].
-    Connect(DialId, Link),
-    Abandon(DialId),
-    Disconnect(AssocId),
+    Do(Action),
     Tell(Outcome),
     /// A request was given up, and the home that did not answer with it.
     GaveUp(Outcome, HomeChange),
+}
+
+/// What the adapter has to do.
+pub(crate) enum Action {
+    /// This many bytes of the buffer are a message to this association.
+    Send(AssocId, usize),
+    BufferTooSmall(usize),
+    /// To the addresses that the hunt keeps.
+    Connect(DialId, Link),
+    Abandon(DialId),
+    Disconnect(AssocId),
 }
 
 impl<'s> Endpoint<'s> {
@@ -148,10 +151,10 @@ impl<'s> Endpoint<'s> {
     }
 
     /// A report that waits to be sent.
-    pub(crate) fn poll_report(&mut self, buf: &mut [u8]) -> Option<EndpointStep> {
+    pub(crate) fn poll_report(&mut self, buf: &mut [u8]) -> Option<Action> {
         match self.report.emit(buf)? {
-            Ok((to, len)) => Some(EndpointStep::Send(to, len)),
-            Err(EmitError::BufferTooSmall { needed }) => Some(EndpointStep::BufferTooSmall(needed)),
+            Ok((to, len)) => Some(Action::Send(to, len)),
+            Err(EmitError::BufferTooSmall { needed }) => Some(Action::BufferTooSmall(needed)),
             Err(EmitError::TooLong) => None,
         }
     }
@@ -160,18 +163,20 @@ impl<'s> Endpoint<'s> {
     pub(crate) fn poll(&mut self, buf: &mut [u8]) -> Option<EndpointStep> {
         loop {
             match self.hunt.poll(self.now, &self.config, &mut self.rng) {
-                Some(HuntOutput::Connect { dial, link }) => return Some(EndpointStep::Connect(dial, link)),
-                Some(HuntOutput::Abandon { dial }) => return Some(EndpointStep::Abandon(dial)),
-                Some(HuntOutput::Disconnect { assoc }) => return Some(EndpointStep::Disconnect(assoc)),
+                Some(HuntOutput::Connect { dial, link }) => {
+                    return Some(EndpointStep::Do(Action::Connect(dial, link)));
+                }
+                Some(HuntOutput::Abandon { dial }) => return Some(EndpointStep::Do(Action::Abandon(dial))),
+                Some(HuntOutput::Disconnect { assoc }) => return Some(EndpointStep::Do(Action::Disconnect(assoc))),
                 None => {}
             }
             let home = self.hunt.home();
             return Some(match self.resolver.poll(self.now, &self.config, home.is_some(), buf)? {
                 Step::Send(len) => match home {
-                    Some(home) => EndpointStep::Send(home.assoc, len),
+                    Some(home) => EndpointStep::Do(Action::Send(home.assoc, len)),
                     None => continue,
                 },
-                Step::Failed(EmitError::BufferTooSmall { needed }) => EndpointStep::BufferTooSmall(needed),
+                Step::Failed(EmitError::BufferTooSmall { needed }) => EndpointStep::Do(Action::BufferTooSmall(needed)),
                 Step::Failed(EmitError::TooLong) => continue,
                 Step::Tell(outcome) => EndpointStep::Tell(outcome),
                 Step::Hunt => {
@@ -183,9 +188,15 @@ impl<'s> Endpoint<'s> {
         }
     }
 
-    /// The addresses of the latest [`EndpointStep::Connect`].
-    pub(crate) fn targets(&self) -> &[SocketAddr] {
-        self.hunt.targets()
+    /// An action as the adapter hears of it.
+    pub(crate) fn output<'b, E>(&'b self, action: Action, buf: &'b [u8]) -> Output<'b, E> {
+        match action {
+            Action::Send(to, len) => transmit(to, buf, len),
+            Action::BufferTooSmall(needed) => Output::BufferTooSmall { needed },
+            Action::Connect(dial, link) => Output::Connect { dial, link, ppid: Ppid::Asap, to: self.hunt.targets() },
+            Action::Abandon(dial) => Output::Abandon { dial },
+            Action::Disconnect(assoc) => Output::Disconnect { assoc },
+        }
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {

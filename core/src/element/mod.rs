@@ -17,7 +17,7 @@ use registration::Registrations;
 
 use crate::arena::Table;
 use crate::config::EndpointConfig;
-use crate::endpoint::{Endpoint, EndpointStep, HomeChange, earliest, transmit};
+use crate::endpoint::{Action, Endpoint, EndpointStep, HomeChange, earliest};
 use crate::events::{Events, Queued};
 use crate::hunt::Home;
 use crate::scratch::Scratch;
@@ -246,6 +246,30 @@ impl<'s> PoolElement<'s> {
         Ok(Some(ElementEvent::HomeAdopted(Home { assoc, id: message.server })))
     }
 
+    /// The next step of the registrations, of the hunt or of a resolution. Registrations come before the hunt's clean-up:
+    /// a keep-alive is acknowledged before its association closes.
+    fn poll_registrations(&mut self, buf: &mut [u8]) -> Option<EndpointStep> {
+        loop {
+            let Endpoint { hunt, now, config, .. } = &mut self.endpoint;
+            let action = match self.registrations.poll(*now, config, hunt.home(), buf) {
+                Some(Step::Send(to, len)) => Action::Send(to, len),
+                Some(Step::Failed(EmitError::BufferTooSmall { needed })) => Action::BufferTooSmall(needed),
+                Some(Step::Failed(EmitError::TooLong)) => continue,
+                Some(Step::Tell(event)) => {
+                    self.events.push(event);
+                    return None;
+                }
+                Some(Step::DropHome) => {
+                    let change = self.endpoint.drop_home();
+                    self.home_changed(change);
+                    continue;
+                }
+                None => return self.endpoint.poll(buf),
+            };
+            return Some(EndpointStep::Do(action));
+        }
+    }
+
     fn home_changed(&mut self, change: HomeChange) {
         let event = match change {
             HomeChange::None => return,
@@ -290,48 +314,21 @@ impl Machine for PoolElement<'_> {
                 Some(Queued::Lost) => return Output::Event(ElementEvent::EventsLost),
                 None => {}
             }
-            let mut step = self.endpoint.poll_report(buf);
-            if step.is_none() {
-                // Registrations come before the hunt's clean-up: a keep-alive is acknowledged before its association
-                // closes.
-                let Endpoint { hunt, now, config, .. } = &mut self.endpoint;
-                step = match self.registrations.poll(*now, config, hunt.home(), buf) {
-                    Some(Step::Send(to, len)) => Some(EndpointStep::Send(to, len)),
-                    Some(Step::Failed(EmitError::BufferTooSmall { needed })) => {
-                        Some(EndpointStep::BufferTooSmall(needed))
-                    }
-                    Some(Step::Failed(EmitError::TooLong)) => continue,
-                    Some(Step::Tell(event)) => {
-                        self.events.push(event);
-                        continue;
-                    }
-                    Some(Step::DropHome) => {
-                        let change = self.endpoint.drop_home();
-                        self.home_changed(change);
-                        continue;
-                    }
-                    None => self.endpoint.poll(buf),
-                };
-            }
-            return match step {
-                Some(EndpointStep::Send(to, len)) => transmit(to, buf, len),
-                Some(EndpointStep::BufferTooSmall(needed)) => Output::BufferTooSmall { needed },
-                Some(EndpointStep::Connect(dial, link)) => {
-                    Output::Connect { dial, link, ppid: Ppid::Asap, to: self.endpoint.targets() }
-                }
-                Some(EndpointStep::Abandon(dial)) => Output::Abandon { dial },
-                Some(EndpointStep::Disconnect(assoc)) => Output::Disconnect { assoc },
-                Some(EndpointStep::Tell(outcome)) => {
-                    self.events.push(outcome.into());
-                    continue;
-                }
+            let step = match self.endpoint.poll_report(buf) {
+                Some(action) => Some(EndpointStep::Do(action)),
+                None => self.poll_registrations(buf),
+            };
+            match step {
+                Some(EndpointStep::Do(action)) => return self.endpoint.output(action, buf),
+                Some(EndpointStep::Tell(outcome)) => self.events.push(outcome.into()),
                 Some(EndpointStep::GaveUp(outcome, change)) => {
                     self.events.push(outcome.into());
                     self.home_changed(change);
-                    continue;
                 }
-                None => Output::Wait(self.next_deadline()),
-            };
+                // A registration may have told something.
+                None if self.events.is_empty() => return Output::Wait(self.next_deadline()),
+                None => {}
+            }
         }
     }
 

@@ -52,8 +52,6 @@ use heads::Heads;
 use list::{Linked, Links};
 use owner::Owner;
 use pool::Pool;
-#[allow(unused_imports, reason = "the registrar's")]
-pub(crate) use pool::PoolState;
 pub use pool::PoolView;
 pub use refs::{ElementRef, PoolRef};
 pub use register::{RegisterError, Registered, RegisteredKind, Registration, Removed};
@@ -62,8 +60,7 @@ pub use storage::HandlespaceStorage;
 pub use storage::Limits;
 use timers::Timers;
 use watch::Bindings;
-#[allow(unused_imports, reason = "the registrar's")]
-pub(crate) use watch::{Watch, WatchState};
+pub(crate) use watch::WatchState;
 
 use crate::arena::{Arena, Table};
 use crate::blobs::Blobs;

@@ -27,14 +27,11 @@ pub(super) struct Pool {
 
 /// What a registrar keeps per pool; the handlespace does not look at it.
 #[derive(Clone, Copy, Debug, Default)]
-#[allow(dead_code, reason = "the registrar's")]
 pub(crate) struct PoolState {
     /// Those who want to hear of changes: the first of a list of the registrar's own.
     pub(crate) subscribers: Idx,
     /// Whether they still have to be told of one.
     pub(crate) dirty: bool,
-    /// For whatever else.
-    pub(crate) user: u32,
 }
 
 impl Pool {
@@ -49,7 +46,7 @@ impl Pool {
         transport_type: 0,
         transport_use: 0,
         handle_len: 0,
-        state: PoolState { subscribers: Idx::NIL, dirty: false, user: 0 },
+        state: PoolState { subscribers: Idx::NIL, dirty: false },
     };
 }
 

@@ -109,7 +109,6 @@ pub struct Removed {
     /// Whether it was the last one, and the pool is gone as well.
     pub pool_removed: bool,
     /// The pool's subscribers, where the pool is gone; otherwise they are still in its state.
-    #[allow(dead_code, reason = "the registrar's")]
     pub(crate) subscribers: Idx,
 }
 

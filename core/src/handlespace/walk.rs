@@ -132,12 +132,6 @@ impl Handlespace<'_> {
     }
 
     /// The registrar's state of a pool.
-    #[allow(dead_code, reason = "the registrar's")]
-    pub(crate) fn pool_state(&self, pool: PoolRef) -> Option<&PoolState> {
-        self.live_pool(pool).map(|i| &self.pools.at(i).state)
-    }
-
-    #[allow(dead_code, reason = "the registrar's")]
     pub(crate) fn pool_state_mut(&mut self, pool: PoolRef) -> Option<&mut PoolState> {
         let i = self.live_pool(pool)?;
         Some(&mut self.pools.at_mut(i).state)

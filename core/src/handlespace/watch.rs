@@ -8,7 +8,6 @@ use crate::{AssocId, Instant};
 
 /// How the registrar stands with an element.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(dead_code, reason = "the registrar's")]
 pub(crate) enum WatchState {
     /// Nothing is outstanding.
     #[default]
@@ -23,7 +22,6 @@ pub(crate) enum WatchState {
 
 /// The registrar's supervision of an element.
 #[derive(Clone, Copy, Debug, Default)]
-#[allow(dead_code, reason = "the registrar's")]
 pub(crate) struct Watch {
     /// When the next keep-alive, or the answer to the last one, is due. The handlespace does not look at it.
     pub(crate) due: Instant,
@@ -109,7 +107,6 @@ impl Bindings<'_> {
     }
 }
 
-#[allow(dead_code, reason = "the registrar's")]
 impl Handlespace<'_> {
     /// The supervision of an element.
     pub(crate) fn watch(&self, element: ElementRef) -> Option<&Watch> {

@@ -18,7 +18,7 @@ use core::net::SocketAddr;
 
 use crate::arena::Table;
 use crate::config::EndpointConfig;
-use crate::endpoint::{Endpoint, EndpointStep, HomeChange, transmit};
+use crate::endpoint::{Endpoint, EndpointStep, HomeChange};
 use crate::events::{Events, Queued};
 use crate::hunt::Home;
 use crate::scratch::Scratch;
@@ -252,28 +252,18 @@ impl Machine for PoolUser<'_> {
                 None => {}
             }
             let step = match self.endpoint.poll_report(buf) {
+                Some(action) => Some(EndpointStep::Do(action)),
                 None => self.endpoint.poll(buf),
-                step => step,
             };
-            return match step {
-                Some(EndpointStep::Send(to, len)) => transmit(to, buf, len),
-                Some(EndpointStep::BufferTooSmall(needed)) => Output::BufferTooSmall { needed },
-                Some(EndpointStep::Connect(dial, link)) => {
-                    Output::Connect { dial, link, ppid: Ppid::Asap, to: self.endpoint.targets() }
-                }
-                Some(EndpointStep::Abandon(dial)) => Output::Abandon { dial },
-                Some(EndpointStep::Disconnect(assoc)) => Output::Disconnect { assoc },
-                Some(EndpointStep::Tell(outcome)) => {
-                    self.events.push(outcome.into());
-                    continue;
-                }
+            match step {
+                Some(EndpointStep::Do(action)) => return self.endpoint.output(action, buf),
+                Some(EndpointStep::Tell(outcome)) => self.events.push(outcome.into()),
                 Some(EndpointStep::GaveUp(outcome, change)) => {
                     self.events.push(outcome.into());
                     self.home_changed(change);
-                    continue;
                 }
-                None => Output::Wait(self.next_deadline()),
-            };
+                None => return Output::Wait(self.next_deadline()),
+            }
         }
     }
 
