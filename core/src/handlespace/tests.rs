@@ -475,7 +475,7 @@ fn a_registration_again_forgives_bad_reports_and_keeps_the_rest_of_the_watch() {
     let watch = space.watch(element).unwrap();
     assert_eq!((watch.bad_reports, watch.state), (0, WatchState::ProbeWanted));
     assert_eq!(watch.assoc(), Some(assoc));
-    assert!(space.pool_state(p).unwrap().dirty);
+    assert!(space.pool_state_mut(p).unwrap().dirty);
 }
 
 #[test]
