@@ -1,44 +1,16 @@
 #![allow(missing_docs, reason = "tests")]
 //! A registrar in steady state allocates nothing, whatever the policy. One test only: others would be counted too.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+mod counting;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rserpool_core::wire::asap::{HandleResolution, Registration};
 use rserpool_core::wire::{AsapMessage, Lifetime, Policy, PoolElementParam, PoolHandle, Transport, padded_len};
 use rserpool_core::{PeId, Ppid, Registrar, RegistrarConfig, RegistrarLimits, ServerId};
 use rserpool_std::driver::{Driver, DriverConfig, Listener};
-
-/// Counts what is asked of the system's allocator.
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is passed on to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(place, layout) }
-    }
-
-    unsafe fn realloc(&self, place: *mut u8, layout: Layout, len: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.realloc(place, layout, len) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 const ELEMENTS: u32 = 20;
 const BATCH: usize = 36;
@@ -118,11 +90,11 @@ fn resolutions_do_not_allocate() {
     for _ in 0..50 {
         exchange(&mut stream, &requests, BATCH, 0x06);
     }
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = counting::allocations();
     for _ in 0..10_000usize.div_ceil(BATCH) {
         exchange(&mut stream, &requests, BATCH, 0x06);
     }
-    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    let allocations = counting::allocations() - before;
     // Not per request; a buffer may still grow when answers meet in an unusual way.
     assert!(allocations <= 8, "{allocations} allocations for 10,000 resolutions");
 

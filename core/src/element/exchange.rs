@@ -136,8 +136,8 @@ impl Registrations<'_> {
         }
     }
 
-    /// KA1 and KA2 (RFC 5352, 3.4 and 2.2.7): which elements are to be acknowledged. `Err`: the pool handle is none of ours, and
-    /// the message is discarded.
+    /// KA1 and KA2 (RFC 5352, 3.4 and 2.2.7): which elements are to be acknowledged. `Err`: the pool handle is none of
+    /// ours, and the message is discarded.
     pub(crate) fn keep_alive(
         &mut self,
         now: Instant,
