@@ -236,7 +236,8 @@ pub use machine::{Destination, Input, Link, Machine, Output, Transmit};
 #[cfg(feature = "alloc")]
 pub use registrar::RegistrarLimits;
 pub use registrar::{
-    MAX_ANNOUNCED, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStats, RegistrarStorage, RemovalReason,
+    Compat, EnrpConfig, MAX_ANNOUNCED, PeerState, PeerView, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStats,
+    RegistrarStorage, RemovalReason,
 };
 pub use time::Instant;
 pub use user::{PoolUser, Resolution, ResolveError, SelectError, Unresolved, UserEvent, UserStorage};
