@@ -44,14 +44,17 @@ impl Registrations<'_> {
         self.wake_at(now);
     }
 
-    /// A registrar has taken over the home's elements and made itself the home: it knows those that are registered.
-    /// What was under way to the old home is sent again.
-    pub(crate) fn adopted(&mut self, now: Instant) {
+    /// A registrar has made itself the home: it knows the element that it has named (RFC 5352, 3.4, KA2.4). Whether it
+    /// knows the others is not certain, so they register; and what was under way to the old home is sent again.
+    pub(crate) fn adopted(&mut self, now: Instant, message: &EndpointKeepAlive<'_>) {
         let mut at = Idx::NIL;
         while let Some(next) = self.slots.after(at) {
             at = next;
+            let named = message.id.is_none_or(|id| id == self.slots.at(at).id)
+                && self.handle(at) == message.pool_handle.as_bytes();
             let slot = self.slots.at_mut(at);
             slot.state = match slot.state {
+                State::Registered(_) if !named => State::Registering,
                 State::AwaitingRegistration(_) => State::Registering,
                 State::AwaitingDeregistration(_) => State::Deregistering,
                 state => state,

@@ -162,10 +162,14 @@ impl Registrar<'_> {
         if let Some(slot) = self.assocs.get_mut(assoc) {
             slot.dialled = true;
         }
-        if self.handlespace.watch(element).is_some_and(|watch| watch.state == WatchState::Claimed) {
+        if self.is_claimed(element) {
             self.bind(element, assoc);
             let now = self.now;
             self.watch(element, WatchState::Claimed, now);
+        } else {
+            // It has come by itself, to this registrar or to another one, or is gone.
+            self.claims.closed(assoc);
+            self.close(assoc);
         }
         true
     }
@@ -174,9 +178,13 @@ impl Registrar<'_> {
     pub(super) fn claim_failed(&mut self, dial: DialId) {
         let Some(claim) = self.claims.find(State::Dialling(dial)) else { return };
         let Claim { element, until, .. } = core::mem::take(claim);
-        if self.handlespace.watch(element).is_some_and(|watch| watch.state == WatchState::Claimed) {
+        if self.is_claimed(element) {
             let due = until.max(self.now);
             self.watch(element, WatchState::Lost, due);
         }
+    }
+
+    fn is_claimed(&self, element: ElementRef) -> bool {
+        self.handlespace.watch(element).is_some_and(|watch| watch.state == WatchState::Claimed)
     }
 }

@@ -213,6 +213,19 @@ impl Registrar<'_> {
         self.wake(self.now);
     }
 
+    /// A peer has opened another association and introduces itself on it. If the one before were good it would not have:
+    /// it may have been restarted, with the identifier that it had.
+    pub(super) fn reconnected(&mut self, at: Idx, assoc: AssocId) {
+        if self.peers.at(at).assoc == Some(assoc) || self.assocs.get(assoc).is_none_or(|slot| slot.dialled) {
+            return;
+        }
+        let peer = self.peers.at_mut(at);
+        peer.session = Session::CLOSED;
+        peer.assoc = None;
+        self.sync_lost(at);
+        self.attach(at, assoc);
+    }
+
     /// A peer has given a sign of life.
     pub(super) fn alive_peer(&mut self, at: Idx) {
         if self.is_target(at) {
@@ -285,6 +298,9 @@ impl Registrar<'_> {
         if at.is_nil() {
             // It was given up.
             return self.close(assoc);
+        }
+        if let Some(slot) = self.assocs.get_mut(assoc) {
+            slot.dialled = true;
         }
         let peer = self.peers.at_mut(at);
         peer.dial = None;
@@ -485,11 +501,17 @@ impl Registrar<'_> {
     }
 
     /// Adds a peer by configuration: a mentor at the start (RFC 5353, 3.2.2.1), and one that is dialled again and again
-    /// afterwards. All addresses are those of one registrar. To add this registrar itself does nothing.
+    /// afterwards. All addresses are those of one registrar. To add this registrar itself, or
+    /// one twice, does nothing.
     ///
     /// `false`: there is no room for it, or no address that can be dialled.
     pub fn add_peer(&mut self, link: Link, addresses: &[SocketAddr]) -> bool {
         if self.config.enrp.transport.iter().any(|(own, at)| *own == link && addresses.contains(at)) {
+            return true;
+        }
+        let known = self.peers.position(|peer| peer.is_at(link, addresses));
+        if known.is_some() {
+            self.peers.at_mut(known).configured = true;
             return true;
         }
         let at = self.peers.add(ServerId::NONE);

@@ -14,7 +14,10 @@ impl Registrar<'_> {
             watch.state = state;
             watch.due = due;
         }
-        self.handlespace.set_timer(element, due.min(expires));
+        match due.min(expires) {
+            Instant::MAX => self.handlespace.clear_timer(element),
+            next => self.handlespace.set_timer(element, next),
+        }
     }
 
     /// When an element's registration is over. For one of another registrar that is for its home to say; only if that is

@@ -15,8 +15,6 @@ pub(super) enum Leave {
         until: Instant,
         /// The next element to offer.
         next: Option<ElementRef>,
-        /// The peer that was offered the last one.
-        offered: Idx,
     },
     Left,
 }
@@ -35,7 +33,7 @@ impl Leave {
 }
 
 impl Registrar<'_> {
-    /// Leaves the operational scope: the elements are handed to the peers, in turn. [`RegistrarEvent::Left`] follows when
+    /// Leaves the operational scope: the elements are handed to the peers. [`RegistrarEvent::Left`] follows when
     /// all have another home, after [`leave_timeout`](super::EnrpConfig::leave_timeout), or at once where there is no peer;
     /// then end the machine. Until then it serves, but takes no registrations: who tries turns to another registrar.
     ///
@@ -46,16 +44,16 @@ impl Registrar<'_> {
         if !self.leave.is_leaving() {
             let until = self.now + self.config.enrp.leave_timeout;
             let next = self.handlespace.next_owned(self.id, None);
-            self.leave = Leave::Leaving { until, next, offered: Idx::NIL };
+            self.leave = Leave::Leaving { until, next };
             self.wake(self.now);
         }
     }
 
-    /// The next offer, to the peer whose turn it is.
+    /// The next offer.
     pub(super) fn poll_leave(&mut self, now: Instant, buf: &mut [u8]) -> Option<Result<(AssocId, usize), EmitError>> {
         loop {
-            let Leave::Leaving { until, next, offered } = self.leave else { return None };
-            let to = self.next_heir(offered);
+            let Leave::Leaving { until, next } = self.leave else { return None };
+            let to = self.heir(next);
             let (Some(element), Some(assoc)) = (next, self.peers.at(to).assoc) else {
                 let remaining = self.handlespace.owned(self.id);
                 if remaining == 0 || until <= now || to.is_nil() {
@@ -69,7 +67,7 @@ impl Registrar<'_> {
                 return Some(Err(error));
             }
             let next = self.handlespace.next_owned(self.id, Some(element));
-            self.leave = Leave::Leaving { until, next, offered: to };
+            self.leave = Leave::Leaving { until, next };
             if let Some(Ok(len)) = written {
                 self.stats.handle_updates = self.stats.handle_updates.wrapping_add(1);
                 return Some(Ok((assoc, len)));
@@ -77,13 +75,12 @@ impl Registrar<'_> {
         }
     }
 
-    /// The peers take turns.
-    fn next_heir(&self, after: Idx) -> Idx {
-        let fit = |at: &Idx| self.peers.at(*at).assoc.is_some() && self.peers.at(*at).lives();
-        self.peers
-            .iter()
-            .find(|at| at.number() > after.number() && fit(at))
-            .or_else(|| self.peers.iter().find(fit))
-            .unwrap_or(Idx::NIL)
+    /// Who is offered an element: the peers share them, but those of one association go to the same one, since they can
+    /// have only one home.
+    fn heir(&self, element: Option<ElementRef>) -> Idx {
+        let slot = element.and_then(|element| self.assoc_of(element)).map_or(0, |assoc| assoc.slot as usize);
+        let fit = || self.peers.iter().filter(|at| self.peers.at(*at).assoc.is_some() && self.peers.at(*at).lives());
+        let nth = slot.checked_rem(fit().count()).unwrap_or(0);
+        fit().nth(nth).unwrap_or(Idx::NIL)
     }
 }

@@ -122,6 +122,7 @@ enum Step {
     /// To the addresses that the registrar keeps.
     Connect(DialId, Link, Ppid),
     Abandon(DialId),
+    Close(AssocId),
 }
 
 /// The parts of a registrar that lie in memory of either kind.
@@ -370,10 +371,14 @@ impl<'s> Registrar<'s> {
         if let Some(written) = self.poll_update(buf) {
             return Some(written.map(|(to, len)| Step::Send(to, Ppid::Enrp, len)));
         }
+        // What was to be said on it has been said.
+        if let Some(assoc) = self.closing.pop() {
+            return Some(Ok(Step::Close(assoc)));
+        }
         if let Some(written) = self.poll_elements(now, buf) {
             return Some(asap(written));
         }
-        if self.update.is_pending() {
+        if self.update.is_pending() || !self.closing.is_empty() {
             // Looking after an element has brought news; it goes out before anything else happens.
             return self.step(now, buf);
         }
@@ -445,12 +450,10 @@ impl Machine for Registrar<'_> {
                     return Output::Connect { dial, link, ppid, to: &self.targets };
                 }
                 Some(Ok(Step::Abandon(dial))) => return Output::Abandon { dial },
+                Some(Ok(Step::Close(assoc))) => return Output::Disconnect { assoc },
                 Some(Err(EmitError::BufferTooSmall { needed })) => return Output::BufferTooSmall { needed },
                 Some(Err(EmitError::TooLong)) => continue,
                 None => {}
-            }
-            if let Some(assoc) = self.closing.pop() {
-                return Output::Disconnect { assoc };
             }
             return match self.events.pop() {
                 Some(Queued::Event(event)) => Output::Event(event),

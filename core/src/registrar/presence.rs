@@ -122,6 +122,7 @@ impl Registrar<'_> {
             self.learn_address(from, information, from_ip);
         }
         if message.reply_required {
+            self.reconnected(from, assoc);
             self.owe(from, Owed::PRESENCE);
         }
         // What came by multicast may be older or newer than the updates; over an association they come in order.

@@ -1,5 +1,7 @@
 //! Updates of the handlespace (RFC 5353, 3.3): what peers are told of one's own elements, and what they tell of theirs.
 
+use core::time::Duration;
+
 use super::peers::Peers;
 use super::{Registrar, RemovalReason};
 use crate::arena::Idx;
@@ -12,6 +14,10 @@ use crate::{AssocId, Instant, PeId, RecvError, ServerId};
 
 const HANDLE_UPDATE: u8 = 0x04;
 const TAKEOVER_SUGGESTED: u8 = 0x01;
+
+/// How long to wait before an element is asked whose it is: one that has just gone to another registrar closes its
+/// association meanwhile. It also keeps two elements with the same identifier from being moved to and fro without a pause.
+const CONTEST_DELAY: Duration = Duration::from_millis(500);
 
 /// The announcement that is being made. Since a machine is drained after each input, and looks after one element at a
 /// time, there is one at most.
@@ -267,10 +273,13 @@ impl Registrar<'_> {
     /// Another registrar holds itself for the home of an element that is connected to this one. The element itself knows:
     /// it is asked, and if it answers it is this registrar's (`keep_alive_ack`).
     fn contest(&mut self, element: ElementRef) {
-        let asked = self.handlespace.watch(element).is_some_and(|watch| watch.state == WatchState::KeepAliveSent);
-        if !asked {
-            let now = self.now;
-            self.watch(element, WatchState::ProbeWanted, now);
+        let state = self.handlespace.watch(element).map(|watch| watch.state);
+        if self.leave.is_leaving() {
+            // It was offered, and taken.
+            self.watch_as_foreign(element);
+        } else if !matches!(state, Some(WatchState::KeepAliveSent | WatchState::ProbeWanted)) {
+            let due = self.now + CONTEST_DELAY;
+            self.watch(element, WatchState::ProbeWanted, due);
         }
     }
 
