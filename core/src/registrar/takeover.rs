@@ -34,7 +34,7 @@ impl Registrar<'_> {
         warn!("registrar {} does not answer", id);
         self.events.push(RegistrarEvent::PeerDead { peer: id });
         // All peers notice at about the same time; one that is a little earlier spares the others the arbitration.
-        let delay = self.rng.jitter(self.config.enrp.no_response() / 20, 100);
+        let delay = self.rng.part(self.config.enrp.no_response(), 10);
         let due = self.now + delay;
         let peer = self.peers.at_mut(at);
         peer.state = PeerState::Dead;
