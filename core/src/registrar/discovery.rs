@@ -181,6 +181,10 @@ impl Registrar<'_> {
             info!("registrar {} found", id);
             self.events.push(RegistrarEvent::PeerFound { peer: id });
             self.start_heartbeat();
+            if !self.target().is_none() {
+                // 3.5.1: it is one more of which an acknowledgement is wanted.
+                self.owe(at, Owed::INIT_TAKEOVER);
+            }
             self.wake(due);
         }
     }
