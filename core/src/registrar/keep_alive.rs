@@ -44,14 +44,7 @@ impl Registrar<'_> {
         self.stats.keep_alive_acks = self.stats.keep_alive_acks.wrapping_add(1);
         if self.home_of(element) != Some(self.id) {
             // It was asked since another registrar holds itself for its home, or has offered it.
-            self.step_over(element, false);
-            if self.handlespace.set_home(element, self.id).is_err() {
-                return Err(RecvError::Full);
-            }
-            self.announce_add(element);
-            if let Some(pool) = self.pool_of(element) {
-                self.pool_changed(pool);
-            }
+            self.become_home(element)?;
         }
         self.alive(element);
         Ok(())
