@@ -252,7 +252,7 @@ impl<'s> PoolElement<'s> {
         }
         hunt.adopt(assoc, message.server);
         resolver.home_changed(*now, config);
-        self.registrations.adopted(*now);
+        self.registrations.adopted(*now, message);
         Ok(Some(ElementEvent::HomeAdopted(Home { assoc, id: message.server })))
     }
 
