@@ -1,5 +1,6 @@
 //! Multicast channels: where registrars announce themselves (RFC 5352, 3.6; RFC 5353, 3.1).
 
+use core::mem::MaybeUninit;
 use core::net::SocketAddr;
 use core::task::{Context, Poll, Waker};
 
@@ -18,8 +19,9 @@ const BYTES: usize = 512;
 pub struct ChannelBuffers {
     rx: [u8; BYTES],
     tx: [u8; BYTES],
-    rx_packets: [PacketMetadata; PACKETS],
-    tx_packets: [PacketMetadata; PACKETS],
+    /// Its empty value is not all zeros: a `static` with it would take flash.
+    rx_packets: MaybeUninit<[PacketMetadata; PACKETS]>,
+    tx_packets: MaybeUninit<[PacketMetadata; PACKETS]>,
 }
 
 impl ChannelBuffers {
@@ -28,8 +30,8 @@ impl ChannelBuffers {
         ChannelBuffers {
             rx: [0; BYTES],
             tx: [0; BYTES],
-            rx_packets: [PacketMetadata::EMPTY; PACKETS],
-            tx_packets: [PacketMetadata::EMPTY; PACKETS],
+            rx_packets: MaybeUninit::uninit(),
+            tx_packets: MaybeUninit::uninit(),
         }
     }
 }
@@ -50,6 +52,8 @@ impl<'d> Channels<'d> {
 
     pub(super) fn open(&mut self, stack: Stack<'d>, channel: Channel, buffers: &'d mut ChannelBuffers) {
         let ChannelBuffers { rx, tx, rx_packets, tx_packets } = buffers;
+        let rx_packets = rx_packets.write([PacketMetadata::EMPTY; PACKETS]);
+        let tx_packets = tx_packets.write([PacketMetadata::EMPTY; PACKETS]);
         let mut socket = UdpSocket::new(stack, rx_packets, rx, tx_packets, tx);
         socket.set_hop_limit(Some(channel.hops.max(1)));
         if socket.bind(channel.group.port()).is_err() || self.0.try_push((channel, socket)).is_err() {
