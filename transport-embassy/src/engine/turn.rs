@@ -60,6 +60,7 @@ where
     }
 
     /// Carries out what the machine wants, until it waits, or a message has to wait for room.
+    #[inline(never)]
     pub(super) fn drain(&mut self) {
         let mut cleared = false;
         while self.can_handle() {
