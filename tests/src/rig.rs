@@ -202,6 +202,12 @@ impl Process {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Stops it (SIGSTOP): it is there, and does nothing.
+    pub fn stop(&self) {
+        let stopped = Command::new("kill").args(["-STOP", &self.child.id().to_string()]).status();
+        assert!(stopped.is_ok_and(|status| status.success()));
+    }
+
     /// Ends it without a word (SIGKILL).
     pub fn kill(mut self) {
         let _ = self.child.kill();

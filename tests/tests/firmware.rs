@@ -31,13 +31,14 @@ fn a_host_is_served_by_a_sensor_that_tells_its_load_and_leaves() {
     let reading = rig.output(PEER, &["ask", "10.77.0.2:7000", "read"]);
     assert!(reading.ends_with(" C\n"), "{reading}");
 
+    let load = |rig: &Rig, load: &str| rig.resolve("sensors", "10.77.0.1").contains(&format!("load {load}"));
     // Two of its four places are taken for a while.
     let busy = [(); 2].map(|()| rig.command(PEER).args(["ask", "10.77.0.2:7000", "read", "5"]).spawn().unwrap());
-    eventually(SOON, "the registrar knows that it is half busy", || rig.resolve("sensors", "10.77.0.1").contains("50"));
+    eventually(SOON, "the registrar knows that it is half busy", || load(&rig, "0x7ffffffe"));
     for mut user in busy {
         user.wait().unwrap();
     }
-    eventually(SOON, "and that it is not any more", || !rig.resolve("sensors", "10.77.0.1").contains("50"));
+    eventually(SOON, "and that it is not any more", || load(&rig, "0x00000000"));
 
     rig.output(PEER, &["ask", "10.77.0.2:7000", "stop"]);
     assert!(sensor.ends_well(SOON));
@@ -55,8 +56,8 @@ fn an_element_registers_again_with_a_registrar_that_was_started_again() {
     std::thread::sleep(Duration::from_secs(11));
     registrar.kill();
     element.wait_for("the registrar is gone", LATER);
-    let _again = rig.registrar(&[]);
-    element.wait_for_nth("registered", 2, LATER);
+    let again = rig.registrar(&[]);
+    again.wait_for("registered in pool hello", LATER);
     assert!(rig.resolve("hello", "10.77.0.1").contains("10.77.0.2:7"));
 }
 
@@ -128,4 +129,70 @@ fn hosts_use_a_registrar_on_a_chip() {
     drop(elements);
     registrar.wait_for("0 elements", SOON);
     assert!(registrar.is_running());
+}
+
+/// RFC 5353, 3.5, and RFC 5352, 3.4, KA2.4: the H flag.
+#[test]
+fn a_registrar_takes_an_element_on_a_chip_over() {
+    let Some(rig) = Rig::or_skip() else { return };
+    // Both at the same address, since the guest reaches only that one.
+    let quick = ["--max-time-last-heard", "2s", "--max-time-no-response", "1s", "--peer-heartbeat-cycle", "1s"];
+    let registrar = |asap: &str, enrp: &str, peer: &str| {
+        let own = ["--listen", asap, "--enrp-listen", enrp, "--peer", peer];
+        rig.registrar(&[&own[..], &quick[..]].concat())
+    };
+    let one = registrar("10.77.0.1:3863", "10.77.0.1:9901", "10.77.0.1:9902");
+    let two = registrar("10.77.0.1:3864", "10.77.0.1:9902", "10.77.0.1:9901");
+    one.wait_for("found", SOON);
+    let element = rig.guest(0, "element", &[]);
+    element.wait_for("registered", SOON);
+    std::thread::sleep(Duration::from_secs(2));
+    // It stops, and does not even close its connections.
+    one.stop();
+    element.wait_for("another registrar has taken over", LATER);
+    let pool = rig.resolve("hello", "10.77.0.1:3864");
+    assert!(pool.contains("10.77.0.2:7"), "{pool}");
+    drop(two);
+}
+
+#[test]
+fn a_registrar_on_a_chip_and_one_on_the_host_keep_one_handlespace() {
+    let Some(rig) = Rig::or_skip() else { return };
+    let chip = rig.guest(0, "registrar", &["peer=true"]);
+    chip.wait_for("listens", SOON);
+    let host = rig.registrar(&["--listen", "10.77.0.1", "--enrp-listen", "10.77.0.1", "--peer", "10.77.0.2"]);
+    chip.wait_for("found", SOON);
+    let _services = [echo(&rig, 6001), echo(&rig, 6002)];
+    let element = |registrar: &str, port: u16| {
+        let service = format!("tcp://10.77.0.1:{port}");
+        rig.rserpool(&["element", "--pool", "web", "--service", &service, "--registrar", registrar])
+    };
+    let (_at_chip, _at_host) = (element("10.77.0.2", 6001), element("10.77.0.1", 6002));
+    for registrar in ["10.77.0.1", "10.77.0.2"] {
+        eventually(SOON, "each knows both elements", || {
+            rig.resolve("web", registrar).matches("10.77.0.1:600").count() == 2
+        });
+    }
+    drop(host);
+}
+
+#[test]
+fn ten_elements_on_chips_and_two_on_the_host_are_one_pool() {
+    let Some(rig) = Rig::or_skip() else { return };
+    (0..10).for_each(|guest| rig.plug(guest));
+    let _registrar = rig.registrar(&[]);
+    let _services = [echo(&rig, 6001), echo(&rig, 6002)];
+    let _elements = [6001, 6002].map(|port| {
+        let service = format!("tcp://10.77.0.1:{port}");
+        rig.rserpool(&["element", "--pool", "hello", "--service", &service, "--registrar", "10.77.0.1"])
+    });
+    let guests: Vec<_> = (0..10).map(|guest| rig.guest(guest, "element", &[])).collect();
+    for guest in &guests {
+        guest.wait_for("registered", LATER);
+    }
+    eventually(SOON, "all twelve are known", || {
+        let pool = rig.resolve("hello", "10.77.0.1");
+        (0..10).all(|guest| pool.contains(&format!("10.77.{guest}.2:7")))
+            && [6001, 6002].iter().all(|port| pool.contains(&format!("10.77.0.1:{port}")))
+    });
 }

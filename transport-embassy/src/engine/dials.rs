@@ -12,8 +12,9 @@ use super::{Engine, after};
 use crate::carrier::{Carrier, Dialled, Host, Status};
 use crate::role::Role;
 
-/// How many attempts there can be at once. A server hunt has three (RFC 5352, 3.6, SH1).
-pub(super) const MAX_DIALS: usize = 4;
+/// How many attempts there can be at once. A server hunt has three (RFC 5352, 3.6, SH1), a registrar one for each peer
+/// and, after a takeover, four for elements.
+pub(super) const MAX_DIALS: usize = 8;
 /// How many addresses of one peer are tried.
 const MAX_TARGETS: usize = 2;
 

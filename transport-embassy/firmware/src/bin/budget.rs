@@ -13,7 +13,7 @@ use static_cell::ConstStaticCell;
 const SOCKETS: usize = 1
     + 2 * cfg!(feature = "budget-element") as usize
     + 2 * cfg!(feature = "budget-user") as usize
-    + 8 * cfg!(feature = "budget-registrar") as usize;
+    + 12 * cfg!(feature = "budget-registrar") as usize;
 
 static STACK: ConstStaticCell<StackResources<SOCKETS>> = ConstStaticCell::new(StackResources::new());
 static BUFFERS: ConstStaticCell<([u8; 512], [u8; 512])> = ConstStaticCell::new(([0; 512], [0; 512]));
@@ -135,25 +135,28 @@ mod user {
 mod registrar {
     use embassy_executor::Spawner;
     use embassy_net::Stack;
-    use rserpool_core::{Ppid, Registrar as Machine, RegistrarConfig, RegistrarStorage};
+    use rserpool_core::{Link, Ppid, Registrar as Machine, RegistrarConfig, RegistrarStorage};
     use rserpool_embassy::{Config, Resources, Runner};
     use rserpool_firmware::board::Args;
     use static_cell::ConstStaticCell;
 
     type Registrar = Machine<'static>;
 
-    static STORAGE: ConstStaticCell<RegistrarStorage<8, 32, 5, 8>> = ConstStaticCell::new(RegistrarStorage::new());
-    static RESOURCES: ConstStaticCell<Resources<Registrar, 8, 768, 256, 768>> = ConstStaticCell::new(Resources::new());
+    static STORAGE: ConstStaticCell<RegistrarStorage<8, 32, 5, 12>> = ConstStaticCell::new(RegistrarStorage::new());
+    static RESOURCES: ConstStaticCell<Resources<Registrar, 12, 768, 256, 768>> = ConstStaticCell::new(Resources::new());
 
     #[embassy_executor::task]
-    async fn drive(mut runner: Runner<'static, Registrar, 8, 768>) -> ! {
+    async fn drive(mut runner: Runner<'static, Registrar, 12, 768>) -> ! {
         runner.run().await
     }
 
     pub(super) fn start(spawner: Spawner, stack: Stack<'static>, args: &Args) {
-        let config = RegistrarConfig { max_items: 8, ..RegistrarConfig::new() };
-        let registrar = Machine::new(STORAGE.take(), config, args.seed, rserpool_embassy::now());
-        let config = Config::new().listen(Ppid::Asap);
+        let mut config = RegistrarConfig { max_items: 8, ..RegistrarConfig::new() };
+        let _ = config.enrp.transport.try_push((Link::Tcp, args.service(Ppid::Enrp.port())));
+        config.enrp.table_page_len = 768;
+        let mut registrar = Machine::new(STORAGE.take(), config, args.seed, rserpool_embassy::now());
+        registrar.add_peer(Link::Tcp, &[args.registrar()]);
+        let config = Config { reserved: 5, ..Config::new() }.listen(Ppid::Asap).listen(Ppid::Enrp);
         let (_, runner) = rserpool_embassy::new(stack, registrar, RESOURCES.take(), config);
         super::spawn(spawner, drive(runner));
     }

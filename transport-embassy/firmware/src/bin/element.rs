@@ -12,9 +12,12 @@ use static_cell::ConstStaticCell;
 
 type Element = PoolElement<'static>;
 
-static STACK: ConstStaticCell<StackResources<4>> = ConstStaticCell::new(StackResources::new());
+/// One connection to the registrar, one to look for another; a third listens, for a registrar that takes over.
+const SOCKETS: usize = 3;
+
+static STACK: ConstStaticCell<StackResources<{ SOCKETS + 2 }>> = ConstStaticCell::new(StackResources::new());
 static STORAGE: ConstStaticCell<ElementStorage> = ConstStaticCell::new(ElementStorage::new());
-static RESOURCES: ConstStaticCell<Resources<Element, 2>> = ConstStaticCell::new(Resources::new());
+static RESOURCES: ConstStaticCell<Resources<Element, SOCKETS>> = ConstStaticCell::new(Resources::new());
 static CHANNEL: ConstStaticCell<ChannelBuffers> = ConstStaticCell::new(ChannelBuffers::new());
 
 #[cortex_m_rt::entry]
@@ -23,7 +26,7 @@ fn main() -> ! {
 }
 
 #[embassy_executor::task]
-async fn drive(mut runner: Runner<'static, Element, 2, 512>) -> ! {
+async fn drive(mut runner: Runner<'static, Element, SOCKETS, 512>) -> ! {
     runner.run().await
 }
 
@@ -42,8 +45,10 @@ async fn tell(element: Handle<'static, Element>) -> ! {
 
 #[embassy_executor::task]
 async fn hello(spawner: Spawner, stack: Stack<'static>, args: &'static board::Args) {
-    let element = PoolElement::new(STORAGE.take(), EndpointConfig::new(), args.seed, rserpool_embassy::now());
-    let (element, mut runner) = rserpool_embassy::new(stack, element, RESOURCES.take(), Config::new());
+    let config = EndpointConfig { asap_port: Ppid::Asap.port(), ..EndpointConfig::new() };
+    let element = PoolElement::new(STORAGE.take(), config, args.seed, rserpool_embassy::now());
+    let config = Config { reserved: 2, ..Config::new() }.listen(Ppid::Asap);
+    let (element, mut runner) = rserpool_embassy::new(stack, element, RESOURCES.take(), config);
     if args.multicast {
         runner.join(Channel::v4(Ppid::Asap), CHANNEL.take());
     } else {

@@ -1,6 +1,9 @@
-//! A registrar on a chip: 8 pools, 32 elements, 8 connections. It announces itself by multicast.
+//! A registrar on a chip: 8 pools, 32 elements, 4 peers, 12 connections. It announces itself by multicast, and keeps one
+//! handlespace with the registrar of the host, where there is one (`peer=true`).
 #![no_std]
 #![no_main]
+
+use core::net::SocketAddr;
 
 use embassy_executor::Spawner;
 use embassy_net::{Stack, StackResources};
@@ -12,12 +15,15 @@ use static_cell::ConstStaticCell;
 type Registrar = Machine<'static>;
 
 /// Connections, and bytes of a message: an answer with eight elements fits.
-const PLACES: usize = 8;
+const PLACES: usize = 12;
 const MESSAGE: usize = 768;
 const ITEMS: u32 = 8;
+/// Four, and this one.
+const REGISTRARS: usize = 5;
 
 static STACK: ConstStaticCell<StackResources<{ PLACES + 2 }>> = ConstStaticCell::new(StackResources::new());
-static STORAGE: ConstStaticCell<RegistrarStorage<8, 32, 5, PLACES>> = ConstStaticCell::new(RegistrarStorage::new());
+static STORAGE: ConstStaticCell<RegistrarStorage<8, 32, REGISTRARS, PLACES>> =
+    ConstStaticCell::new(RegistrarStorage::new());
 static RESOURCES: ConstStaticCell<Resources<Registrar, PLACES, MESSAGE, 256, MESSAGE>> =
     ConstStaticCell::new(Resources::new());
 static CHANNEL: ConstStaticCell<ChannelBuffers> = ConstStaticCell::new(ChannelBuffers::new());
@@ -38,8 +44,13 @@ async fn registrar(spawner: Spawner, stack: Stack<'static>, args: &'static board
     config.announce = true;
     config.max_items = ITEMS;
     let _ = config.announced.try_push((Link::Tcp, args.service(Ppid::Asap.port())));
-    let machine = Machine::new(STORAGE.take(), config, args.seed, rserpool_embassy::now());
-    let config = Config::new().listen(Ppid::Asap);
+    let _ = config.enrp.transport.try_push((Link::Tcp, args.service(Ppid::Enrp.port())));
+    config.enrp.table_page_len = MESSAGE;
+    let mut machine = Machine::new(STORAGE.take(), config, args.seed, rserpool_embassy::now());
+    if args.peer {
+        machine.add_peer(Link::Tcp, &[SocketAddr::new(args.host.into(), Ppid::Enrp.port())]);
+    }
+    let config = Config { reserved: REGISTRARS, ..Config::new() }.listen(Ppid::Asap).listen(Ppid::Enrp);
     let (registrar, mut runner) = rserpool_embassy::new(stack, machine, RESOURCES.take(), config);
     runner.join(Channel::v4(Ppid::Asap), CHANNEL.take());
     spawner.spawn(drive(runner).unwrap());
@@ -57,7 +68,11 @@ async fn tell(registrar: Handle<'static, Registrar>) {
             RegistrarEvent::Removed { id, reason } => {
                 say!("element {:#010x} removed: {}, {} elements", id.0, reason.text(), elements);
             }
-            _ => say!("events were lost"),
+            RegistrarEvent::Serving { .. } => say!("serving"),
+            RegistrarEvent::PeerFound { peer } => say!("peer {:#010x} found", peer.0),
+            RegistrarEvent::PeerDead { peer } => say!("peer {:#010x} is dead", peer.0),
+            RegistrarEvent::TakenOver { target, .. } => say!("{:#010x} is taken over", target.0),
+            _ => say!("something else happened"),
         }
     }
 }

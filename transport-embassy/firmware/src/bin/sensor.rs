@@ -8,12 +8,13 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use embassy_executor::Spawner;
+use embassy_futures::select::select3;
 use embassy_net::tcp::TcpSocket;
 use embassy_net::{Stack, StackResources};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::signal::Signal;
 use rserpool_core::wire::{Lifetime, Policy, Transport};
-use rserpool_core::{ElementInfo, ElementKey, ElementStorage, EndpointConfig, PoolElement, Ppid};
+use rserpool_core::{ElementEvent, ElementInfo, ElementKey, ElementStorage, EndpointConfig, PoolElement, Ppid};
 use rserpool_embassy::{Channel, ChannelBuffers, Config, Handle, Resources, Runner};
 use rserpool_firmware::{board, say};
 use static_cell::ConstStaticCell;
@@ -67,7 +68,21 @@ async fn sensor(spawner: Spawner, stack: Stack<'static>, args: &'static board::A
     element.registered(key).await;
     say!("registered");
 
-    STOP.wait().await;
+    let end = async {
+        match args.run {
+            0 => core::future::pending().await,
+            seconds => embassy_time::Timer::after_secs(seconds).await,
+        }
+    };
+    let (mut homes, mut changes) = (0, 0);
+    let count = async {
+        loop {
+            changes += 1;
+            homes += u32::from(matches!(element.event().await, ElementEvent::HomeFound(_)));
+        }
+    };
+    select3(STOP.wait(), end, count).await;
+    say!("{} registrars, {} events, after {} s", homes, changes, embassy_time::Instant::now().as_secs());
     let _ = element.deregister(key).await;
     say!("deregistered");
     // The last acknowledgement is still to be sent.

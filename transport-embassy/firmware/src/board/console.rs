@@ -18,6 +18,8 @@ pub struct Args {
     pub seed: u64,
     /// Whether to look for registrars by multicast, and not to know any.
     pub multicast: bool,
+    /// Whether the host has another registrar, which is a peer.
+    pub peer: bool,
     /// For how long a registration lasts, in seconds.
     pub lifetime: u32,
     /// How long to run, in seconds; 0 for ever.
@@ -32,6 +34,7 @@ impl Args {
             mac: None,
             seed: 1,
             multicast: false,
+            peer: false,
             lifetime: 300,
             run: 0,
         };
@@ -54,6 +57,7 @@ impl Args {
             "host" => set(&mut self.host, value),
             "seed" => set(&mut self.seed, value),
             "multicast" => set(&mut self.multicast, value),
+            "peer" => set(&mut self.peer, value),
             "lifetime" => set(&mut self.lifetime, value),
             "run" => set(&mut self.run, value),
             "mac" => {
