@@ -55,6 +55,7 @@ pub(crate) fn micros(duration: Duration) -> u64 {
 impl Add<Duration> for Instant {
     type Output = Instant;
 
+    #[cfg_attr(target_os = "none", inline(never))]
     fn add(self, duration: Duration) -> Instant {
         Instant(self.0.saturating_add(micros(duration)))
     }

@@ -130,10 +130,9 @@ impl<'s> PoolElement<'s> {
     }
 
     /// The host's address has changed. Elements whose user transport has the old address get the new one instead, and
-    /// are registered again (RFC 5352, 3.1). An element whose storage has no room for the new one stays as it is.
+    /// are registered again (RFC 5352, 3.1). Nothing happens where one is IPv4 and the other one IPv6.
     ///
-    /// Of an SCTP transport up to four addresses remain. The associations over the old address are the adapter's to
-    /// close.
+    /// The associations over the old address are the adapter's to close.
     pub fn move_host(&mut self, now: Instant, from: IpAddr, to: IpAddr) {
         self.endpoint.advance(now);
         self.registrations.move_host(self.endpoint.now, from, to);

@@ -1,18 +1,15 @@
 //! The elements of an endpoint: what the application registers, changes and takes back (RFC 5352, 3.1, 3.2, 6.1, 6.2).
 
-use core::net::{IpAddr, SocketAddr};
-
-use arrayvec::ArrayVec;
+use core::net::IpAddr;
 
 use super::event::RegisterError;
 use super::storage::POLICY_ROOM;
 use crate::arena::{Arena, Idx, Slot};
 use crate::blobs::Blobs;
-use crate::bounded;
 use crate::rand::Rng;
-use crate::servers::MAX_ADDRESSES;
 use crate::wire::asap::Registration as RegistrationMessage;
-use crate::wire::{AsapMessage, EmitError, Lifetime, List, Policy, PoolElementParam, PoolHandle, Transport};
+use crate::wire::param::replace_address;
+use crate::wire::{AsapMessage, EmitError, Lifetime, Policy, PoolElementParam, PoolHandle, Transport};
 use crate::{AssocId, Instant, PeId, ServerId};
 
 /// What an application registers (Registration.Request, RFC 5352, 6.1).
@@ -161,6 +158,7 @@ impl<'s> Registrations<'s> {
         self.due
     }
 
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(super) fn wake_at(&mut self, at: Instant) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
@@ -306,44 +304,11 @@ impl<'s> Registrations<'s> {
             next = self.slots.after(at);
             let slot = self.slots.at(at);
             let lasting = !matches!(slot.state, State::Free | State::Deregistering | State::AwaitingDeregistration(_));
-            if lasting && self.replace_address(at, from, to) {
+            let len = usize::from(slot.transport_len);
+            let transport = self.transports.make(at, len).filter(|_| lasting);
+            if transport.is_some_and(|transport| replace_address(transport, from, to)) {
                 self.values_changed(now, at);
             }
-        }
-    }
-
-    /// Says whether the element's transport had the address, and has the other one now.
-    fn replace_address(&mut self, at: Idx, from: IpAddr, to: IpAddr) -> bool {
-        let mut addresses = ArrayVec::<IpAddr, MAX_ADDRESSES>::new();
-        let moved = |ip| if ip == from { to } else { ip };
-        let moved_to = |at: SocketAddr| SocketAddr::new(moved(at.ip()), at.port());
-        let stored = self.transports.get(at, usize::from(self.slots.at(at).transport_len));
-        let Ok(transport) = Transport::parse(stored) else { return false };
-        if !transport.socket_addrs().any(|address| address.ip() == from) {
-            return false;
-        }
-        let transport = match transport {
-            Transport::Tcp(at) => Transport::Tcp(moved_to(at)),
-            Transport::Udp(at) => Transport::Udp(moved_to(at)),
-            Transport::UdpLite(at) => Transport::UdpLite(moved_to(at)),
-            Transport::Dccp { port, service_code, address } => {
-                Transport::Dccp { port, service_code, address: moved(address) }
-            }
-            Transport::Sctp { port, transport_use, addresses: old } => {
-                for address in old.iter() {
-                    bounded::push(&mut addresses, moved(address));
-                }
-                Transport::Sctp { port, transport_use, addresses: List::new(&addresses) }
-            }
-            Transport::Opaque(_) => return false,
-        };
-        match self.store_transport(at, &transport) {
-            Some(len) => {
-                self.slots.at_mut(at).transport_len = len;
-                true
-            }
-            // An IPv6 address where there is only room for an IPv4 one: nothing was written.
-            None => false,
         }
     }
 

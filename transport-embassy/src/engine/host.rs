@@ -73,17 +73,28 @@ where
 
     /// When there is something to do although nothing happens.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let config = &self.engine.config;
-        let slots = self.engine.slots.iter().filter_map(|slot| match slot.state {
-            State::Open { idle } => idle.map(|since| after(since, config.idle_timeout)),
-            State::Closing(until) => Some(until),
-            _ => None,
-        });
-        let dials = self.engine.dials.iter().filter_map(Dial::until);
-        match self.engine.unsent {
-            // The machine waits for the peer, whatever it would like to do.
-            Some(unsent) => slots.chain(dials).chain([unsent.until]).filter(|at| *at > self.now).min(),
-            None => slots.chain(dials).chain(self.wait).min(),
+        let idle_timeout = self.engine.config.idle_timeout;
+        // While a message waits for room, the machine and most of what is due wait with it.
+        let mut next = match self.engine.unsent {
+            Some(unsent) => Some(unsent.until),
+            None => self.wait,
+        };
+        let mut earlier = |at: Instant| {
+            let is_late = self.engine.unsent.is_some() && at <= self.now;
+            if !is_late && next.is_none_or(|next| at < next) {
+                next = Some(at);
+            }
+        };
+        for slot in &self.engine.slots {
+            match slot.state {
+                State::Open { idle: Some(since) } => earlier(after(since, idle_timeout)),
+                State::Closing(until) => earlier(until),
+                _ => {}
+            }
         }
+        for until in self.engine.dials.iter().filter_map(Dial::until) {
+            earlier(until);
+        }
+        next
     }
 }
