@@ -12,7 +12,7 @@ use crate::role::Role;
 /// How many datagrams are taken in one turn.
 const DATAGRAMS_PER_TURN: usize = 4;
 
-impl<M, C, H, F, const N: usize> Turn<'_, M, C, H, F, N>
+impl<M, C, H, F> Turn<'_, M, C, H, F>
 where
     M: Role,
     C: Carrier,
@@ -40,10 +40,9 @@ where
             self.machine.moved(self.now, from, to);
             // What waits for room goes to a connection that is about to end.
             self.engine.unsent = None;
-            for slot in 0..N {
+            for slot in 0..self.slots.len() {
                 let same_family = |peer: core::net::SocketAddr| peer.is_ipv4() == to.is_ipv4();
-                if self.engine.slots.get(slot).is_some_and(|s| s.is_open())
-                    && self.carrier.peer(slot).is_none_or(same_family)
+                if self.slots.get(slot).is_some_and(|s| s.is_open()) && self.carrier.peer(slot).is_none_or(same_family)
                 {
                     self.carrier.abort(slot);
                     self.lost(slot);
@@ -85,14 +84,14 @@ where
                 next = Some(at);
             }
         };
-        for slot in &self.engine.slots {
+        for slot in self.slots.iter() {
             match slot.state {
                 State::Open { idle: Some(since) } => earlier(after(since, idle_timeout)),
                 State::Closing(until) => earlier(until),
                 _ => {}
             }
         }
-        for until in self.engine.dials.iter().filter_map(Dial::until) {
+        for until in self.dials.iter().filter_map(Dial::until) {
             earlier(until);
         }
         next

@@ -10,25 +10,22 @@ mod turn;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use arrayvec::ArrayVec;
-use rserpool_core::{AssocId, Instant};
+use rserpool_core::{AssocId, Instant, Ppid};
 
 use crate::config::Config;
 use crate::role::Role;
-use dials::{Dial, MAX_DIALS};
-use slots::Slot;
 use turn::Turn;
 
 pub(crate) use crate::carrier::{Carrier, Host};
+pub(crate) use dials::Dial;
+pub(crate) use slots::Slot;
 
-/// What the engine remembers between its turns. `N`: places for connections.
+/// What the engine remembers between its turns, beside its [`Memory`].
 #[derive(Debug)]
-pub(crate) struct Engine<const N: usize> {
+pub(crate) struct Engine {
     config: Config,
-    slots: [Slot; N],
-    dials: ArrayVec<Dial, MAX_DIALS>,
-    /// A message that its association has no room for yet. It is at the start of the caller's buffer, which nobody may
-    /// use until it is gone; so the machine waits.
+    /// A message that its association has no room for yet. It is at the start of the buffer, which nobody may use until
+    /// it is gone; so the machine waits.
     unsent: Option<Unsent>,
     addresses: [Option<IpAddr>; 2],
     /// Where the search for connections to serve begins, so that each has its turn.
@@ -38,9 +35,18 @@ pub(crate) struct Engine<const N: usize> {
 #[derive(Clone, Copy, Debug)]
 struct Unsent {
     to: AssocId,
-    ppid: rserpool_core::Ppid,
+    ppid: Ppid,
     len: usize,
     until: Instant,
+}
+
+/// What is lent to the engine for each turn: always the same.
+pub(crate) struct Memory<'a> {
+    /// One for each place of the carrier.
+    pub(crate) slots: &'a mut [Slot],
+    pub(crate) dials: &'a mut [Dial],
+    /// For one message.
+    pub(crate) buf: &'a mut [u8],
 }
 
 /// When the engine wants control again, if nothing happens before.
@@ -52,33 +58,27 @@ pub(crate) enum Again {
     At(Option<Instant>),
 }
 
-impl<const N: usize> Engine<N> {
+impl Engine {
     pub(crate) fn new(config: Config) -> Self {
-        Engine {
-            config,
-            slots: [Slot::FREE; N],
-            dials: ArrayVec::new_const(),
-            unsent: None,
-            addresses: [None; 2],
-            first: 0,
-        }
+        Engine { config, unsent: None, addresses: [None; 2], first: 0 }
     }
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Does what can be done at `now`. `buf` has to be the same bytes each time; `tell` gets the machine's events.
+    /// Does what can be done at `now`. `tell` gets the machine's events.
     pub(crate) fn turn<M: Role>(
         &mut self,
         now: Instant,
         machine: &mut M,
         carrier: &mut impl Carrier,
         host: &mut impl Host,
-        buf: &mut [u8],
+        memory: Memory<'_>,
         tell: &mut impl FnMut(M::Event),
     ) -> Again {
-        Turn { engine: self, now, machine, carrier, host, buf, tell, wait: None, more: false }.run()
+        let Memory { slots, dials, buf } = memory;
+        Turn { engine: self, slots, dials, now, machine, carrier, host, buf, tell, wait: None, more: false }.run()
     }
 }
 

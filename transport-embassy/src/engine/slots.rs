@@ -4,14 +4,16 @@ use rserpool_core::{AssocId, DialId, Instant, Ppid};
 
 /// A place for a connection. A slot of the carrier has the same number.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Slot {
+pub(crate) struct Slot {
     pub(super) generation: u32,
     /// The protocol of what is received, where the link does not carry one.
     pub(super) ppid: Ppid,
     pub(super) state: State,
 }
 
+/// `Free` is zero, so that empty memory is all zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum State {
     /// Nobody uses it.
     Free,
@@ -27,7 +29,7 @@ pub(super) enum State {
 }
 
 impl Slot {
-    pub(super) const FREE: Slot = Slot { generation: 0, ppid: Ppid::Asap, state: State::Free };
+    pub(crate) const FREE: Slot = Slot { generation: 0, ppid: Ppid::Asap, state: State::Free };
 
     /// The association's name.
     pub(super) fn assoc(&self, slot: usize) -> AssocId {

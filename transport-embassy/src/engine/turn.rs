@@ -2,7 +2,8 @@
 
 use rserpool_core::{AssocId, Destination, Input, Instant, Output, Ppid, Transmit};
 
-use super::slots::State;
+use super::dials::Dial;
+use super::slots::{Slot, State};
 use super::{Again, Engine, Unsent, after};
 use crate::carrier::{Carrier, Host, Received, Sent, Status};
 use crate::role::Role;
@@ -10,8 +11,10 @@ use crate::role::Role;
 /// How many messages of one connection are taken in one turn.
 const MESSAGES_PER_TURN: usize = 4;
 
-pub(super) struct Turn<'t, M, C, H, F, const N: usize> {
-    pub(super) engine: &'t mut Engine<N>,
+pub(super) struct Turn<'t, M, C, H, F> {
+    pub(super) engine: &'t mut Engine,
+    pub(super) slots: &'t mut [Slot],
+    pub(super) dials: &'t mut [Dial],
     pub(super) now: Instant,
     pub(super) machine: &'t mut M,
     pub(super) carrier: &'t mut C,
@@ -24,7 +27,7 @@ pub(super) struct Turn<'t, M, C, H, F, const N: usize> {
     pub(super) more: bool,
 }
 
-impl<M, C, H, F, const N: usize> Turn<'_, M, C, H, F, N>
+impl<M, C, H, F> Turn<'_, M, C, H, F>
 where
     M: Role,
     C: Carrier,
@@ -35,10 +38,10 @@ where
         self.look_at_addresses();
         self.retry();
         self.drain();
-        let first = self.engine.first;
-        self.engine.first = if first + 1 < N { first + 1 } else { 0 };
-        for slot in (first..N).chain(0..first) {
-            self.serve(slot);
+        let (first, count) = (self.engine.first, self.slots.len());
+        self.engine.first = if first + 1 < count { first + 1 } else { 0 };
+        for slot in first..first + count {
+            self.serve(if slot < count { slot } else { slot - count });
         }
         self.place_dials();
         self.listen();
@@ -67,9 +70,9 @@ where
             match self.machine.poll(self.now, self.buf) {
                 Output::Transmit(Transmit { to: Destination::Assoc(to), ppid, bytes }) => {
                     let len = bytes.len();
-                    let Some(slot) = self.engine.find(to) else { continue };
+                    let Some(slot) = find(self.slots, to) else { continue };
                     match self.carrier.send(slot, ppid, bytes) {
-                        Sent::Yes => self.engine.touch(slot, self.now),
+                        Sent::Yes => self.touch(slot),
                         // The bytes stay where the machine has made them, at the start of the buffer.
                         Sent::Full => {
                             let until = after(self.now, self.engine.config.write_stall);
@@ -80,13 +83,13 @@ where
                 }
                 Output::Transmit(Transmit { to: Destination::Channel, ppid, bytes }) => self.host.send(ppid, bytes),
                 Output::Connect { dial, link, ppid, to } => {
-                    if !self.engine.add_dial(dial, link == C::LINK, ppid, to) {
+                    if link != C::LINK || !Self::add_dial(self.dials, dial, ppid, to) {
                         let _ = self.machine.handle(self.now, Input::ConnectFailed { dial });
                     }
                 }
                 Output::Abandon { dial } => self.abandon(dial),
                 Output::Disconnect { assoc } => {
-                    if let Some(slot) = self.engine.find(assoc) {
+                    if let Some(slot) = find(self.slots, assoc) {
                         self.end(slot);
                         // It only forgets; there is nothing left to answer.
                         let _ = self.machine.handle(self.now, Input::Closed { assoc });
@@ -113,7 +116,7 @@ where
     /// Sends what had to wait, or gives up the peer that does not take it.
     fn retry(&mut self) {
         let Some(Unsent { to, ppid, len, until }) = self.engine.unsent else { return };
-        if let Some(slot) = self.engine.find(to) {
+        if let Some(slot) = find(self.slots, to) {
             let message = self.buf.get(..len).unwrap_or(&[]);
             match self.carrier.send(slot, ppid, message) {
                 Sent::Full if self.now < until => return,
@@ -123,7 +126,7 @@ where
                     self.carrier.abort(slot);
                     return self.lost(slot);
                 }
-                Sent::Yes => self.engine.touch(slot, self.now),
+                Sent::Yes => self.touch(slot),
             }
         }
         self.engine.unsent = None;
@@ -131,7 +134,7 @@ where
 
     /// Looks at one place.
     fn serve(&mut self, slot: usize) {
-        let Some(state) = self.engine.slots.get(slot).map(|s| s.state) else { return };
+        let Some(state) = self.slots.get(slot).map(|s| s.state) else { return };
         match state {
             State::Free => {}
             State::Listening(_) => match self.carrier.status(slot) {
@@ -163,7 +166,7 @@ where
     /// Gives the machine what has come on an association, and notices its end.
     fn read(&mut self, slot: usize) {
         for _ in 0..MESSAGES_PER_TURN {
-            let Some(found) = self.engine.slots.get(slot).filter(|s| s.is_open()) else { return };
+            let Some(found) = self.slots.get(slot).filter(|s| s.is_open()) else { return };
             let assoc = found.assoc(slot);
             if !self.can_handle() {
                 return;
@@ -182,7 +185,7 @@ where
                         debug!("a message was refused: {}", _error);
                     }
                     self.carrier.consume(slot);
-                    self.engine.touch(slot, self.now);
+                    self.touch(slot);
                     self.drain();
                 }
                 Received::Nothing => {
@@ -203,7 +206,7 @@ where
 
     /// A connection is up.
     pub(super) fn opened(&mut self, slot: usize, dial: Option<rserpool_core::DialId>) {
-        let Some(found) = self.engine.slots.get_mut(slot) else { return };
+        let Some(found) = self.slots.get_mut(slot) else { return };
         found.generation = found.generation.wrapping_add(1);
         found.state = State::Open { idle: dial.is_none().then_some(self.now) };
         let assoc = found.assoc(slot);
@@ -215,7 +218,7 @@ where
 
     /// An association is of no more use: it ends, and the machine is told.
     pub(super) fn lost(&mut self, slot: usize) {
-        let Some(assoc) = self.engine.slots.get(slot).filter(|s| s.is_open()).map(|s| s.assoc(slot)) else { return };
+        let Some(assoc) = self.slots.get(slot).filter(|s| s.is_open()).map(|s| s.assoc(slot)) else { return };
         self.end(slot);
         self.input(Input::Closed { assoc });
     }
@@ -227,7 +230,7 @@ where
     }
 
     pub(super) fn set(&mut self, slot: usize, state: State) {
-        if let Some(slot) = self.engine.slots.get_mut(slot) {
+        if let Some(slot) = self.slots.get_mut(slot) {
             slot.state = state;
         }
     }
@@ -240,27 +243,19 @@ where
 
     /// Closes all associations: whatever the machine wanted to send to one of them is void.
     fn clear(&mut self) {
-        for slot in 0..N {
-            let Some(assoc) = self.engine.slots.get(slot).filter(|s| s.is_open()).map(|s| s.assoc(slot)) else {
+        for slot in 0..self.slots.len() {
+            let Some(assoc) = self.slots.get(slot).filter(|s| s.is_open()).map(|s| s.assoc(slot)) else {
                 continue;
             };
             self.end(slot);
             let _ = self.machine.handle(self.now, Input::Closed { assoc });
         }
     }
-}
-
-impl<const N: usize> Engine<N> {
-    /// The place of an association that is still there.
-    pub(super) fn find(&self, assoc: AssocId) -> Option<usize> {
-        let slot = usize::try_from(assoc.slot).ok()?;
-        self.slots.get(slot).filter(|s| s.is_open() && s.generation == assoc.generation).map(|_| slot)
-    }
 
     /// A message went over an association.
-    pub(super) fn touch(&mut self, slot: usize, now: Instant) {
+    fn touch(&mut self, slot: usize) {
         if let Some(State::Open { idle: Some(idle) }) = self.slots.get_mut(slot).map(|s| &mut s.state) {
-            *idle = now;
+            *idle = self.now;
         }
     }
 
@@ -270,4 +265,10 @@ impl<const N: usize> Engine<N> {
             slot.ppid = ppid;
         }
     }
+}
+
+/// The place of an association that is still there.
+fn find(slots: &[Slot], assoc: AssocId) -> Option<usize> {
+    let slot = usize::try_from(assoc.slot).ok()?;
+    slots.get(slot).filter(|s| s.is_open() && s.generation == assoc.generation).map(|_| slot)
 }

@@ -5,6 +5,7 @@ use core::mem::MaybeUninit;
 
 use embassy_sync::waitqueue::{MultiWakerRegistration, WakerRegistration};
 
+use crate::engine::{Dial, Slot};
 use crate::events::Events;
 use crate::framed::Inbox;
 use crate::role::Role;
@@ -20,22 +21,27 @@ const WAITERS: usize = 4;
 ///   registration takes about 100 bytes, each element of an answer about 60. For a registrar,
 ///   [`RegistrarConfig::max_items`](rserpool_core::RegistrarConfig::max_items) has to fit.
 /// * `RX`, `TX`: bytes of each socket's buffers. `TX` must not be less than `MESSAGE`.
+/// * `DIALS`: how many attempts to connect there can be at once. Pool elements and pool users make three; a registrar
+///   one for each peer and, after a takeover, four for elements.
 pub struct Resources<
     M: Role,
     const SOCKETS: usize,
     const MESSAGE: usize = 512,
     const RX: usize = 512,
     const TX: usize = 512,
+    const DIALS: usize = 3,
 > {
     pub(super) shared: MaybeUninit<RefCell<Shared<M>>>,
     pub(super) rx: [[u8; RX]; SOCKETS],
     pub(super) tx: [[u8; TX]; SOCKETS],
     pub(super) inboxes: [Inbox<MESSAGE>; SOCKETS],
     pub(super) buf: [u8; MESSAGE],
+    pub(super) slots: [Slot; SOCKETS],
+    pub(super) dials: [Dial; DIALS],
 }
 
-impl<M: Role, const SOCKETS: usize, const MESSAGE: usize, const RX: usize, const TX: usize>
-    Resources<M, SOCKETS, MESSAGE, RX, TX>
+impl<M: Role, const SOCKETS: usize, const MESSAGE: usize, const RX: usize, const TX: usize, const DIALS: usize>
+    Resources<M, SOCKETS, MESSAGE, RX, TX, DIALS>
 {
     /// Empty memory.
     pub const fn new() -> Self {
@@ -46,12 +52,14 @@ impl<M: Role, const SOCKETS: usize, const MESSAGE: usize, const RX: usize, const
             tx: [[0; TX]; SOCKETS],
             inboxes: [const { Inbox::new() }; SOCKETS],
             buf: [0; MESSAGE],
+            slots: [Slot::FREE; SOCKETS],
+            dials: [const { Dial::FREE }; DIALS],
         }
     }
 }
 
-impl<M: Role, const SOCKETS: usize, const MESSAGE: usize, const RX: usize, const TX: usize> Default
-    for Resources<M, SOCKETS, MESSAGE, RX, TX>
+impl<M: Role, const SOCKETS: usize, const MESSAGE: usize, const RX: usize, const TX: usize, const DIALS: usize> Default
+    for Resources<M, SOCKETS, MESSAGE, RX, TX, DIALS>
 {
     fn default() -> Self {
         Self::new()

@@ -20,7 +20,7 @@ use super::streams::NetStreams;
 use crate::channel::Channel;
 use crate::clock;
 use crate::config::Config;
-use crate::engine::{Again, Engine};
+use crate::engine::{Again, Dial, Engine, Memory, Slot};
 use crate::framed::{Framed, Inbox};
 use crate::role::Role;
 
@@ -31,13 +31,21 @@ use super::channel::Channels;
 /// Drives a machine over a stack: the [`Handle`] is for the application, the [`Runner`] for a task of its own.
 ///
 /// Takes `SOCKETS` of the sockets of the stack's resources.
-pub fn new<'d, M: Role, const SOCKETS: usize, const MESSAGE: usize, const RX: usize, const TX: usize>(
+pub fn new<
+    'd,
+    M: Role,
+    const SOCKETS: usize,
+    const MESSAGE: usize,
+    const RX: usize,
+    const TX: usize,
+    const DIALS: usize,
+>(
     stack: Stack<'d>,
     machine: M,
-    resources: &'d mut Resources<M, SOCKETS, MESSAGE, RX, TX>,
+    resources: &'d mut Resources<M, SOCKETS, MESSAGE, RX, TX, DIALS>,
     config: Config,
 ) -> (Handle<'d, M>, Runner<'d, M, SOCKETS, MESSAGE>) {
-    let Resources { shared, rx, tx, inboxes, buf } = resources;
+    let Resources { shared, rx, tx, inboxes, buf, slots, dials } = resources;
     let shared = &*shared.write(RefCell::new(Shared::new(machine)));
     let mut sockets = ArrayVec::new();
     for (rx, tx) in rx.iter_mut().zip(tx) {
@@ -47,8 +55,8 @@ pub fn new<'d, M: Role, const SOCKETS: usize, const MESSAGE: usize, const RX: us
         socket.set_keep_alive(clock::limit(config.tcp_keep_alive));
         let _ = sockets.try_push(socket); // there is one for each buffer
     }
-    let runner =
-        Runner { stack, shared, engine: Engine::new(config), sockets, inboxes, buf, channels: Channels::new() };
+    let engine = Engine::new(config);
+    let runner = Runner { stack, shared, engine, slots, dials, sockets, inboxes, buf, channels: Channels::new() };
     (Handle::new(shared), runner)
 }
 
@@ -56,7 +64,9 @@ pub fn new<'d, M: Role, const SOCKETS: usize, const MESSAGE: usize, const RX: us
 pub struct Runner<'d, M: Role, const SOCKETS: usize, const MESSAGE: usize> {
     stack: Stack<'d>,
     shared: &'d RefCell<Shared<M>>,
-    engine: Engine<SOCKETS>,
+    engine: Engine,
+    slots: &'d mut [Slot],
+    dials: &'d mut [Dial],
     sockets: ArrayVec<TcpSocket<'d>, SOCKETS>,
     inboxes: &'d mut [Inbox<MESSAGE>; SOCKETS],
     buf: &'d mut [u8; MESSAGE],
@@ -103,6 +113,7 @@ impl<'d, M: Role, const SOCKETS: usize, const MESSAGE: usize> Runner<'d, M, SOCK
         };
         let streams = NetStreams { sockets: &mut self.sockets, waker };
         let mut carrier = Framed { streams, inboxes: self.inboxes };
-        self.engine.turn(now, machine, &mut carrier, &mut host, self.buf, &mut tell)
+        let memory = Memory { slots: self.slots, dials: self.dials, buf: self.buf };
+        self.engine.turn(now, machine, &mut carrier, &mut host, memory, &mut tell)
     }
 }

@@ -9,7 +9,7 @@ use smoltcp::iface::{Interface, SocketHandle, SocketSet};
 #[cfg(feature = "multicast")]
 use crate::channel::Channel;
 use crate::config::Config;
-use crate::engine::{Again, Engine};
+use crate::engine::{Again, Dial, Engine, Memory, Slot};
 use crate::events::Events;
 use crate::framed::{Framed, Inbox};
 use crate::role::Role;
@@ -17,6 +17,9 @@ use sockets::{Ports, SmolHost, SmolStreams};
 
 /// How many channels there can be: ASAP's and ENRP's.
 const MAX_CHANNELS: usize = 2;
+/// How many attempts to connect there can be at once: a server hunt has three (RFC 5352, 3.6, SH1), a registrar one for
+/// each peer and, after a takeover, four for elements.
+const MAX_DIALS: usize = 8;
 
 /// A machine and what drives it over the sockets of a [`SocketSet`]. Poll the interface, then the node; poll the
 /// interface again, for what the node has sent; and sleep until the earlier of both deadlines, or until a frame comes.
@@ -28,7 +31,9 @@ const MAX_CHANNELS: usize = 2;
 /// It holds its buffers: `SOCKETS + 1` times `MESSAGE` bytes. A `static` is a good place.
 pub struct Node<M: Role, const SOCKETS: usize, const MESSAGE: usize = 512> {
     machine: M,
-    engine: Engine<SOCKETS>,
+    engine: Engine,
+    slots: [Slot; SOCKETS],
+    dials: [Dial; MAX_DIALS],
     sockets: [SocketHandle; SOCKETS],
     channels: ArrayVec<Member, MAX_CHANNELS>,
     ports: Ports,
@@ -52,6 +57,8 @@ impl<M: Role, const SOCKETS: usize, const MESSAGE: usize> Node<M, SOCKETS, MESSA
         Node {
             machine,
             engine: Engine::new(config),
+            slots: [Slot::FREE; SOCKETS],
+            dials: [const { Dial::FREE }; MAX_DIALS],
             sockets,
             channels: ArrayVec::new_const(),
             ports: Ports::new(seed),
@@ -77,7 +84,7 @@ impl<M: Role, const SOCKETS: usize, const MESSAGE: usize> Node<M, SOCKETS, MESSA
         sockets: &mut SocketSet<'_>,
     ) -> Option<smoltcp::time::Instant> {
         self.now = instant(now);
-        let Node { machine, engine, sockets: handles, channels, ports, inboxes, buf, events, .. } = self;
+        let Node { machine, engine, slots, dials, sockets: handles, channels, ports, inboxes, buf, events, .. } = self;
         let config = engine.config();
         let limits = (config.tcp_timeout, config.tcp_keep_alive);
         // Both halves of the carrier want the interface and the sockets, one after the other.
@@ -86,7 +93,8 @@ impl<M: Role, const SOCKETS: usize, const MESSAGE: usize> Node<M, SOCKETS, MESSA
         let streams = SmolStreams { stack: &stack, handles, ports, limits };
         let mut carrier = Framed { streams, inboxes };
         let mut tell = |event| events.push(event);
-        match engine.turn(self.now, machine, &mut carrier, &mut host, buf, &mut tell) {
+        let memory = Memory { slots, dials, buf };
+        match engine.turn(self.now, machine, &mut carrier, &mut host, memory, &mut tell) {
             Again::Now => Some(now),
             Again::At(at) => at.map(deadline),
         }

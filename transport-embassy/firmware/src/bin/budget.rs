@@ -143,7 +143,8 @@ mod registrar {
     type Registrar = Machine<'static>;
 
     static STORAGE: ConstStaticCell<RegistrarStorage<8, 32, 5, 12>> = ConstStaticCell::new(RegistrarStorage::new());
-    static RESOURCES: ConstStaticCell<Resources<Registrar, 12, 768, 256, 768>> = ConstStaticCell::new(Resources::new());
+    static RESOURCES: ConstStaticCell<Resources<Registrar, 12, 768, 256, 768, 8>> =
+        ConstStaticCell::new(Resources::new());
 
     #[embassy_executor::task]
     async fn drive(mut runner: Runner<'static, Registrar, 12, 768>) -> ! {

@@ -20,11 +20,13 @@ const MESSAGE: usize = 768;
 const ITEMS: u32 = 8;
 /// Four, and this one.
 const REGISTRARS: usize = 5;
+/// To the four, and four to elements of one that has died.
+const DIALS: usize = 8;
 
 static STACK: ConstStaticCell<StackResources<{ PLACES + 2 }>> = ConstStaticCell::new(StackResources::new());
 static STORAGE: ConstStaticCell<RegistrarStorage<8, 32, REGISTRARS, PLACES>> =
     ConstStaticCell::new(RegistrarStorage::new());
-static RESOURCES: ConstStaticCell<Resources<Registrar, PLACES, MESSAGE, 256, MESSAGE>> =
+static RESOURCES: ConstStaticCell<Resources<Registrar, PLACES, MESSAGE, 256, MESSAGE, DIALS>> =
     ConstStaticCell::new(Resources::new());
 static CHANNEL: ConstStaticCell<ChannelBuffers> = ConstStaticCell::new(ChannelBuffers::new());
 
