@@ -7,7 +7,9 @@ use std::time::Duration;
 use harness::*;
 use rserpool_core::wire::enrp::{ListRequest, Presence};
 use rserpool_core::wire::{EnrpBody, EnrpMessage, ServerInformation, Transport};
-use rserpool_core::{Input, Instant, Link, PeerState, RecvError, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStorage, ServerId};
+use rserpool_core::{
+    Input, Instant, Link, PeerState, RecvError, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStorage, ServerId,
+};
 
 const REGISTRAR: u32 = 0x100;
 
@@ -342,7 +344,9 @@ fn a_datagram_is_refused_if_it_is_no_presence_or_multicast_is_off() {
     config.enrp.multicast = true;
     let other = sim.enrp_registrar_with(config, &[]);
     let from = address_of(script);
-    for bytes in [enrp_bytes(9, 0, ListRequest), enrp_bytes(9, 0, takeover_server(5)), enrp_bytes(0, 0, presence(false, None))] {
+    for bytes in
+        [enrp_bytes(9, 0, ListRequest), enrp_bytes(9, 0, takeover_server(5)), enrp_bytes(0, 0, presence(false, None))]
+    {
         let done = sim.input(other, Input::Datagram { from, ppid: rserpool_core::Ppid::Enrp, bytes: &bytes });
         assert_eq!(done, Err(RecvError::Unexpected));
     }
