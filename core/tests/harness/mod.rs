@@ -6,6 +6,7 @@
 
 mod build;
 mod drain;
+mod enrp;
 mod messages;
 mod net;
 
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use build::*;
+pub use enrp::*;
 pub use messages::*;
 use rserpool_core::wire::{AsapMessage, EnrpMessage};
 use rserpool_core::{
@@ -67,6 +69,14 @@ pub struct Node {
     attempts: Vec<(DialId, NodeId)>,
     deadline: Option<Instant>,
     slots: Vec<Slot>,
+}
+
+impl Node {
+    /// Nothing comes of its deadline any more.
+    pub(crate) fn stop(&mut self) {
+        self.deadline = None;
+        self.attempts.clear();
+    }
 }
 
 #[derive(Clone, Copy)]
