@@ -6,7 +6,6 @@
 
 mod build;
 mod drain;
-mod enrp;
 mod messages;
 mod net;
 
@@ -15,7 +14,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use build::*;
-pub use enrp::*;
 pub use messages::*;
 use rserpool_core::wire::{AsapMessage, EnrpMessage};
 use rserpool_core::{
