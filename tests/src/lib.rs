@@ -1,4 +1,5 @@
 //! What the tests share.
 
+pub mod rig;
 pub mod scene;
 pub mod tshark;
