@@ -161,9 +161,10 @@ impl Registrar<'_> {
                 }
                 let added = if home == self.id {
                     self.own_again(from, entry.pool_handle, &element)
-                } else {
-                    self.ensure_owner(home);
+                } else if self.ensure_owner(home) {
                     self.add_from_peer(from, entry.pool_handle, &element, home, Source::Table).map(|_| ())
+                } else {
+                    Err(RecvError::Full)
                 };
                 full |= added == Err(RecvError::Full);
             }

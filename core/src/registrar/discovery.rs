@@ -11,8 +11,9 @@ use crate::{AssocId, Link, RecvError, ServerId};
 
 impl Registrar<'_> {
     /// Adds a peer by configuration: a mentor at the start (RFC 5353, 3.2.2.1), and one that is dialled again and again
-    /// afterwards. All addresses are those of one registrar. To add this registrar itself, or
-    /// one twice, does nothing.
+    /// afterwards. All addresses are those of one registrar. To add this registrar itself, or one twice, does nothing.
+    ///
+    /// After a partition registrars find each other by those that are configured, or by multicast: let each know all.
     ///
     /// `false`: there is no room for it, or no address that can be dialled.
     pub fn add_peer(&mut self, link: Link, addresses: &[SocketAddr]) -> bool {
@@ -40,8 +41,9 @@ impl Registrar<'_> {
         true
     }
 
-    /// The peers (RFC 5353, 3.4). What they own is in [`handlespace`](Registrar::handlespace): [`owned`](crate::handlespace::Handlespace::owned)
-    /// and [`checksum`](crate::handlespace::Handlespace::checksum) by their identifiers.
+    /// The peers (RFC 5353, 3.4). What they own is in the [`handlespace`](Registrar::handlespace): see
+    /// [`Handlespace::owned`](crate::handlespace::Handlespace::owned) and
+    /// [`Handlespace::checksum`](crate::handlespace::Handlespace::checksum).
     pub fn peers(&self) -> impl Iterator<Item = PeerView> + '_ {
         self.peers.iter().map(|at| self.peers.view(at))
     }
@@ -181,6 +183,10 @@ impl Registrar<'_> {
             info!("registrar {} found", id);
             self.events.push(RegistrarEvent::PeerFound { peer: id });
             self.start_heartbeat();
+            if !self.target().is_none() {
+                // 3.5.1: it is one more of which an acknowledgement is wanted.
+                self.owe(at, Owed::INIT_TAKEOVER);
+            }
             self.wake(due);
         }
     }

@@ -44,14 +44,7 @@ impl Registrar<'_> {
         self.stats.keep_alive_acks = self.stats.keep_alive_acks.wrapping_add(1);
         if self.home_of(element) != Some(self.id) {
             // It was asked since another registrar holds itself for its home, or has offered it.
-            self.step_over(element, false);
-            if self.handlespace.set_home(element, self.id).is_err() {
-                return Err(RecvError::Full);
-            }
-            self.announce_add(element);
-            if let Some(pool) = self.pool_of(element) {
-                self.pool_changed(pool);
-            }
+            self.become_home(element)?;
         }
         self.alive(element);
         Ok(())
@@ -150,8 +143,9 @@ impl Registrar<'_> {
             }
         };
         // 3.2: the element is told that its registration is over. So is one that did not acknowledge: if it was only
-        // slow it can register again.
-        let told = assoc.filter(|_| own);
+        // slow it can register again. Not one that does not suit the pool: it would make it anew at once, before the
+        // elements are there that it has to give way to. It is refused when it registers the next time.
+        let told = assoc.filter(|_| own && reason != RemovalReason::Inconsistent);
         let written = told.map(|to| self.write_end(element, buf).map(|len| (to, len)));
         if let Some(Err(EmitError::BufferTooSmall { .. })) = written {
             return written;

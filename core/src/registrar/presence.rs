@@ -44,8 +44,7 @@ impl Registrar<'_> {
         // Registrars that were started together shall not send together. Never later than the cycle, for which peers wait
         // twice, and a second (3.4.3 and 4.2).
         let cycle = cycle.max(Duration::from_millis(1));
-        let earlier = self.rng.jitter(cycle / 20, 100);
-        let due = self.now + cycle.saturating_sub(earlier);
+        let due = self.now + self.rng.shortened(cycle, 10);
         self.heartbeat.due = Some(due);
         self.wake(due);
     }

@@ -1,7 +1,5 @@
 //! Taking over a failed peer (RFC 5353, 3.5).
 
-use core::time::Duration;
-
 use super::peers::{Owed, PeerState};
 use super::{Registrar, RegistrarEvent};
 use crate::arena::Idx;
@@ -34,7 +32,7 @@ impl Registrar<'_> {
         warn!("registrar {} does not answer", id);
         self.events.push(RegistrarEvent::PeerDead { peer: id });
         // All peers notice at about the same time; one that is a little earlier spares the others the arbitration.
-        let delay = self.rng.jitter(self.config.enrp.no_response() / 20, 100);
+        let delay = self.rng.part(self.config.enrp.no_response(), 10);
         let due = self.now + delay;
         let peer = self.peers.at_mut(at);
         peer.state = PeerState::Dead;
@@ -65,7 +63,7 @@ impl Registrar<'_> {
 
     fn ask_for_acknowledgements(&mut self) {
         let Some(takeover) = &mut self.takeover else { return };
-        let wait = self.config.enrp.no_response().max(Duration::from_millis(1));
+        let wait = self.config.enrp.no_response();
         takeover.until = self.now + wait.saturating_mul(1 << takeover.attempts.min(MAX_BACKOFF));
         takeover.attempts = takeover.attempts.saturating_add(1);
         let target = takeover.target;
