@@ -47,10 +47,16 @@ fn find(program: &str) -> Option<PathBuf> {
     env::split_paths(&path).chain(usual).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
+/// Names another `rserpool` command than that of this build.
+const COMMAND: &str = "RSERPOOL_COMMAND";
+
 /// The `rserpool` command of this build. It is built if need be: this crate is not the one that has it.
 pub fn rserpool() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(other) = env::var_os(COMMAND) {
+            return other.into();
+        }
         let this = env::current_exe().expect("a test executable");
         // It is in the folder `deps` of the one that we look for.
         let folder = this.ancestors().nth(2).expect("a folder of the build");
@@ -103,7 +109,7 @@ pub(super) fn guest(dir: &Path, test: &str, limit: Duration) -> Result<(), Strin
     rserpool();
     let this = env::current_exe().map_err(|error| error.to_string())?;
     let mut command = String::from("#!/bin/bash\n");
-    for name in ["RUST_LOG", "RUST_BACKTRACE"] {
+    for name in ["RUST_LOG", "RUST_BACKTRACE", COMMAND] {
         if let Ok(value) = env::var(name) {
             let _ = writeln!(command, "export {name}={}", quoted(&value));
         }

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 pub use boot::rserpool;
 pub use capture::{Capture, Packet};
-pub use network::{Host, Network, Recording, Shape, v4, v6};
+pub use network::{HERE, Host, Network, Recording, Shape, v4, v6};
 pub use process::{Ended, Process};
 
 /// Tells the test executable that it runs inside, and where the folder is that both sides see.

@@ -29,6 +29,9 @@ impl Default for Shape {
     }
 }
 
+/// The number by which the scenario's own process is a host.
+pub const HERE: u8 = 254;
+
 /// The address of a host on a link: 10.251.0.1 is host 1's on link 0, 10.252.0.1 on link 1.
 pub fn v4(host: u8, link: u8) -> IpAddr {
     Ipv4Addr::new(10, 251 + link, 0, host).into()
@@ -57,6 +60,15 @@ impl Network {
             for link in 0..shape.links {
                 bridges += &format!("link add h{host}.{link} type veth peer name eth{link} netns h{host}\n");
                 bridges += &format!("link set h{host}.{link} master br{link} up\n");
+            }
+        }
+        // This process itself is on each link, too.
+        for link in 0..shape.links {
+            if shape.ipv4 {
+                bridges += &format!("addr add {}/24 dev br{link}\n", v4(HERE, link));
+            }
+            if shape.ipv6 {
+                bridges += &format!("addr add {}/64 dev br{link} nodad\n", v6(HERE, link));
             }
         }
         ip(&[], &bridges);
@@ -150,7 +162,17 @@ pub struct Host<'a> {
     number: u8,
 }
 
-impl Host<'_> {
+impl<'a> Host<'a> {
+    /// Which one it is.
+    pub fn number(&self) -> u8 {
+        self.number
+    }
+
+    /// Another host of the same network.
+    pub fn sibling(&self, number: u8) -> Host<'a> {
+        self.network.host(number)
+    }
+
     /// Its address on the first link: the IPv4 one if there is one.
     pub fn ip(&self) -> IpAddr {
         if self.network.shape.ipv4 { v4(self.number, 0) } else { v6(self.number, 0) }
