@@ -46,9 +46,9 @@ impl PoolUser {
     pub fn new(options: EndpointOptions) -> Result<Self, Error> {
         let bound = Driver::bind(options.driver_config("rserpool-user"))?;
         let now = bound.clock().now();
-        let mut machine = Machine::growable(options.limits, options.asap, crate::seed::seed()?, now);
+        let mut machine = Machine::growable(options.limits, options.asap(), crate::seed::seed()?, now);
         for registrar in &options.registrars {
-            machine.add_server(options.link(), registrar);
+            machine.add_server(options.link, registrar);
         }
         let signal = Arc::new(Signal::default());
         let raised = Arc::clone(&signal);

@@ -103,7 +103,12 @@ pub struct Listener {
     pub ppid: Ppid,
     /// The local address; port 0 lets the system choose. An IPv6 address takes IPv6 connections only, so a host with
     /// both has two listeners, on the same port if wanted.
+    ///
+    /// Over SCTP one listener has all addresses of a host: [`also`](Listener::also), or a wildcard, of which that of
+    /// IPv6 takes IPv4 as well.
     pub address: SocketAddr,
+    /// SCTP: further addresses, of either family, with the same port. TCP: none.
+    pub also: Vec<SocketAddr>,
     /// What carries the connections.
     pub link: Link,
     /// An accepted connection on which no message went either way for this long is closed. `None`: never.
@@ -118,7 +123,19 @@ impl Listener {
     /// A TCP listener with the default idle timeout.
     #[must_use]
     pub const fn tcp(ppid: Ppid, address: SocketAddr) -> Self {
-        Listener { ppid, address, link: Link::Tcp, idle_timeout: Some(Duration::from_secs(300)) }
+        Listener { ppid, address, also: Vec::new(), link: Link::Tcp, idle_timeout: Some(Duration::from_secs(300)) }
+    }
+
+    /// An SCTP listener with the default idle timeout. Associations that the machine dials leave from it, too: from the
+    /// first listener of the protocol that has an address of the peer's family.
+    #[must_use]
+    pub fn sctp(ppid: Ppid, address: SocketAddr, also: Vec<SocketAddr>) -> Self {
+        Listener { also, link: Link::Sctp, ..Listener::tcp(ppid, address) }
+    }
+
+    /// All its addresses.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        std::iter::once(self.address).chain(self.also.iter().copied())
     }
 }
 
