@@ -51,8 +51,10 @@ pub(crate) fn until(from: Host<'_>, registrar: u8, what: &str, wanted: impl Fn(&
 fn parse(text: &str) -> Handlespace {
     let mut space = Handlespace::new();
     let (mut pool, mut policy, mut key) = (String::new(), String::new(), None);
-    // Each list shows the same elements. The last one tells of homes only.
-    for line in text.lines().map(str::trim).take_while(|line| !line.starts_with("*-- Selection")) {
+    assert!(text.contains("*-- Index:"), "this is no handlespace: {text}");
+    // There are a list of peers before, and other lists of the same elements behind.
+    let elements = text.lines().map(str::trim).skip_while(|line| !line.starts_with("*-- Index:"));
+    for line in elements.take_while(|line| !line.starts_with("*-- Selection")) {
         let quoted: Vec<_> = line.split('"').collect();
         if let ["+-- Pool ", name, ", Policy ", its_policy, ..] = quoted[..] {
             (pool, policy) = (name.to_owned(), its_policy.to_owned());
