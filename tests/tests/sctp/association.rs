@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use lksctp::{AssocId, EventType, Family, Ppid, RecvMsg, SctpSocket, SendFlags, SendInfo, Style};
 use rserpool_core::Link;
-use rserpool_core::wire::{AsapMessage, PoolHandle};
 use rserpool_core::wire::asap::HandleResolution;
+use rserpool_core::wire::{AsapMessage, PoolHandle};
 use rserpool_std::driver::DriverStats;
 use rserpool_std::{EndpointOptions, PoolUser, RegistrarOptions, RegistrarServer};
 use rserpool_tests::lab;
@@ -26,9 +26,11 @@ fn ends_protocols_and_peers_that_do_not_read() {
         let stats = || registrar.driver().handle().stats();
 
         lab.case("SHUTDOWN is told from ABORT");
-        Peer::new(to).send(&[], Ppid(0), SendFlags::EOF);
+        let (polite, rude) = (Peer::new(to), Peer::new(to));
+        lab::until("both", || stats().accepted == 2);
+        polite.send(&[], Ppid(0), SendFlags::EOF);
         lab::until("a SHUTDOWN", || stats().closed.by_peer == 1);
-        Peer::new(to).send(&[], Ppid(0), SendFlags::ABORT);
+        rude.send(&[], Ppid(0), SendFlags::ABORT);
         lab::until("an ABORT", || stats().closed.aborted == 1);
         assert_eq!(stats().closed.total(), 2);
 
@@ -54,7 +56,8 @@ fn ends_protocols_and_peers_that_do_not_read() {
         assert_eq!(stats().foreign_messages, 2);
 
         lab.case("a message that is too long ends the association, and nothing else");
-        Peer::new(to).send(&[5; 70_000], ASAP, SendFlags::NONE);
+        let verbose = Peer::new(to);
+        verbose.send(&[5; 70_000], ASAP, SendFlags::NONE);
         lab::until("the end", || stats().closed.framing == 1);
         peer.send(&request(), ASAP, SendFlags::NONE);
         assert!(peer.receive().is_some());

@@ -6,7 +6,8 @@ use rserpool_tests::lab::{Host, Process};
 pub(crate) fn registrar(host: Host<'_>, id: u8, addresses: &[String], peers: &[String]) -> Process {
     let (id, control) = (id.to_string(), control(host));
     let mut arguments = vec!["-vv", "registrar", "--transport", "sctp", "--id", &id, "--control", &control];
-    arguments.extend(["--keep-alive-interval", "1s", "--keep-alive-timeout", "2s"]);
+    // Where a path is lost, the request and its answer may each need a second until they take the other one.
+    arguments.extend(["--keep-alive-interval", "1s", "--keep-alive-timeout", "5s"]);
     arguments.extend(["--peer-heartbeat-cycle", "1s", "--max-time-last-heard", "3s", "--max-time-no-response", "1s"]);
     arguments.extend(addresses.iter().flat_map(|address| ["--listen", address]));
     arguments.extend(peers.iter().flat_map(|peer| ["--peer", peer]));
