@@ -14,9 +14,10 @@ use crate::error::Error;
 pub struct EndpointOptions {
     /// Registrars that are known by configuration, each with its addresses.
     pub registrars: Vec<Vec<SocketAddr>>,
-    /// What carries the associations with registrars. Default: TCP.
+    /// What carries the associations with registrars. Pool elements are to use SCTP (RFC 5352, 2.1, 2.2.1, 3.1, 3.3
+    /// and 3.5); TCP is our extension. Default: TCP.
     pub link: Link,
-    /// SCTP: the addresses of this endpoint, of both families and with one port, at which a pool element also takes
+    /// SCTP: the addresses of this endpoint (RFC 5352, 2.2.1, 3.1 and 6.1: among them are those of its services), of both families and with one port, at which a pool element also takes
     /// associations from registrars. Default: none, which means all that the host has, with the port that `asap_listen`
     /// says.
     pub sctp_addresses: Vec<SocketAddr>,

@@ -25,13 +25,13 @@ pub(crate) struct Args {
     /// Where to listen; repeat it for several. Default: port 3863 on all addresses
     #[arg(short, long = "listen", value_name = "ADDRESS[:PORT]", value_parser = network::socket_address)]
     listen: Vec<SocketAddr>,
+    /// The registrar's identifier. Default: random
+    #[arg(long, value_name = "ID", value_parser = values::server_id)]
+    id: Option<ServerId>,
     /// Over what to listen: tcp, sctp, or both, which warns where the system has no SCTP. An SCTP endpoint has all the
     /// addresses of --listen, which need one port; peers are dialled over SCTP if there is any
     #[arg(long, value_name = "LINK", default_value = "tcp")]
     transport: Links,
-    /// The registrar's identifier. Default: random
-    #[arg(long, value_name = "ID", value_parser = values::server_id)]
-    id: Option<ServerId>,
     /// The control socket for `rserpool status`; `none` for no socket
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,

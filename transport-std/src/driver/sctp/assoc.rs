@@ -1,4 +1,4 @@
-//! One association, on a descriptor of its own.
+//! One association, on a descriptor of its own. What is sent on it has the protocol's identifier (RFC 5352, 5).
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
