@@ -141,3 +141,17 @@ pub(crate) fn resolve(host: Host<'_>, registrar: u8, pool: &str, items: u32) -> 
     )
     .text
 }
+
+/// An echo server of ours, over TCP, that registers over SCTP at one of some hosts' registrars.
+pub(crate) fn element(host: Host<'_>, pool: &str, id: u32, registrars: &[u8], more: &[&str]) -> Process {
+    let (service, id) = (format!("tcp://{}", at(host.ip(), 0)), format!("{id:#x}"));
+    let registrars: Vec<_> = registrars.iter().map(|number| at(host.sibling(*number).ip(), 3863)).collect();
+    let local = host.ip().to_string();
+    let mut arguments = vec!["-vv", "element", "--transport", "sctp", "--local", &local, "--pool", pool, "--id", &id];
+    arguments.extend(["--service", &service, "--echo"]);
+    for registrar in &registrars {
+        arguments.extend(["-r", registrar]);
+    }
+    arguments.extend(more);
+    host.rserpool(&arguments)
+}
