@@ -188,8 +188,8 @@
 //!
 //! # What is not there yet
 //!
-//! - SCTP and TLS: a machine asks for [`Link::Sctp`] or [`Link::Tcp`] and does not care who brings it, but no crate of
-//!   this project brings SCTP or TLS.
+//! - TLS: a machine asks for [`Link::Sctp`] or [`Link::Tcp`] and does not care who brings it, but no crate of this project
+//!   brings TLS, and only `rserpool-std` brings SCTP, where the kernel has it.
 //! - Sessions of a pool user with a pool element: business cards and cookies (RFC 5352, 3.8 and 3.9) can be read and
 //!   written, no machine uses them.
 

@@ -4,7 +4,7 @@ mod reachable;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +39,18 @@ impl<'a> Service<'a> {
         Service {
             pool: pool.as_ref(),
             transport: Transport::Tcp(address),
+            policy: Policy::RoundRobin,
+            lifetime: Lifetime::from_secs(300),
+            id: None,
+        }
+    }
+
+    /// The same for an SCTP service, which has all these addresses.
+    #[must_use]
+    pub fn sctp(pool: &'a (impl AsRef<[u8]> + ?Sized), port: u16, addresses: &'a [IpAddr]) -> Self {
+        Service {
+            pool: pool.as_ref(),
+            transport: Transport::sctp(port, addresses),
             policy: Policy::RoundRobin,
             lifetime: Lifetime::from_secs(300),
             id: None,

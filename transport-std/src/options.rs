@@ -91,7 +91,7 @@ impl EndpointOptions {
         if self.link == Link::Sctp {
             let addresses = self.local();
             let also = addresses.get(1..).unwrap_or_default().to_vec();
-            driver.listeners.push(Listener { idle_timeout: None, ..Listener::sctp(Ppid::Asap, addresses[0], also) });
+            driver.listeners.push(Listener::sctp(Ppid::Asap, addresses[0], also));
         }
         driver
     }

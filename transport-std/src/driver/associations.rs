@@ -27,6 +27,16 @@ where
                 let (ppid, idle_timeout) = (endpoint.ppid, endpoint.idle_timeout);
                 match endpoint.next(&mut self.rx) {
                     None => break,
+                    Some(Happening::Up { assoc, dial: None }) => {
+                        let has_room = self.io.has_room();
+                        self.io.endpoints[index].note_refusing(!has_room);
+                        if has_room {
+                            self.associated(assoc, Origin { ppid, dial: None, idle_timeout }, now);
+                        } else {
+                            // To drop it ends it, so that its peer goes elsewhere.
+                            self.io.stats.refused += 1;
+                        }
+                    }
                     Some(Happening::Up { assoc, dial }) => {
                         self.associated(assoc, Origin { ppid, dial, idle_timeout }, now);
                     }
@@ -40,11 +50,6 @@ where
     }
 
     fn associated(&mut self, assoc: Assoc, origin: Origin, now: Instant) {
-        if origin.dial.is_none() && !self.io.has_room() {
-            // To drop it ends it.
-            self.io.stats.refused += 1;
-            return;
-        }
         // It may have ended already; then there are no addresses.
         let peer = assoc.peer().unwrap_or_default();
         let arrival = self.io.adopt_assoc(assoc, origin);

@@ -41,7 +41,8 @@ pub struct DriverConfig {
     /// If an address has not answered after this long, the next one is tried beside it (RFC 8305, 5: "Connection
     /// Attempt Delay"). Default: 250 ms.
     pub connect_stagger: Duration,
-    /// How long a connection that the machine closed may take until the peer has closed its side too.
+    /// How long a connection that the machine closed may take until the peer has closed its side too. Over SCTP the
+    /// association is aborted then.
     /// Default: 2 s.
     pub linger: Duration,
     /// How long [`Driver::stop`](super::Driver::stop) waits until what was sent is written. Default: 1 s.
@@ -49,11 +50,12 @@ pub struct DriverConfig {
     /// After a failure to accept (no file descriptors), how long until the next try. Default: 100 ms.
     pub accept_backoff: Duration,
 
-    /// Send small messages at once (TCP_NODELAY); the driver writes whole batches. Default: true.
+    /// Send small messages at once (TCP_NODELAY, SCTP_NODELAY); the driver writes whole batches. Default: true.
     pub nodelay: bool,
-    /// Probe a silent peer's host after this long (SO_KEEPALIVE). Default: 60 s.
+    /// Probe a silent peer's host after this long (SO_KEEPALIVE; SCTP has its HEARTBEATs instead). Default: 60 s.
     pub keepalive: Option<Duration>,
-    /// Drop a connection whose sent bytes stay unacknowledged for this long (TCP_USER_TIMEOUT; Linux only).
+    /// Drop a connection whose sent bytes stay unacknowledged for this long (TCP_USER_TIMEOUT; Linux only). Over SCTP
+    /// it becomes a number of retransmissions (Association.Max.Retrans) that take about this long.
     /// Default: 30 s.
     pub user_timeout: Option<Duration>,
     /// The kernel's send buffer per connection, in bytes. Default: the kernel's choice.

@@ -366,7 +366,15 @@ impl Io {
                 (id, expired, conn.deadline(&self.config))
             });
             match looked_at {
-                Some((id, Some(reason), _)) => self.close(id, reason),
+                Some((id, Some(reason), _)) => {
+                    if let Some(conn) = self.conns.get_mut(id)
+                        && matches!(conn.phase, Phase::Lingering { .. })
+                    {
+                        // A peer that does not take what it was sent would keep the system at it for ever.
+                        conn.carrier.abort();
+                    }
+                    self.close(id, reason);
+                }
                 Some((_, None, next)) => self.deadlines.set(slot, next),
                 None => self.deadlines.set(slot, None),
             }

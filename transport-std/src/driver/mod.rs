@@ -37,6 +37,10 @@
 //! closed when it takes nothing, sends half a message, sends what is no message, or is idle for too long. All limits are
 //! in [`DriverConfig`], all reasons are logged (`tracing`, with the peer's address) and counted ([`DriverStats`]).
 //!
+//! SCTP is that of the system's kernel ([`sctp_available`]), by the crate `lksctp`: a listener is one one-to-many socket, on
+//! which associations arrive and from which the machine's dials leave; each association then has a descriptor of its own.
+//! How a peer ended (SHUTDOWN, ABORT, a new beginning) is logged and counted ([`Closed`]).
+//!
 //! mio rather than `polling`: its interface is safe, so this crate forbids unsafe code, and it is edge-triggered,
 //! which saves the system call that re-arms a source after each event.
 

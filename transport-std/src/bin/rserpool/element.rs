@@ -185,6 +185,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
 fn start_error(error: &rserpool_std::Error) -> Error {
     let advice = match error {
         rserpool_std::Error::Start(StartError::Listen { .. }) => "; '--asap-listen' takes another address or port",
+        rserpool_std::Error::Start(StartError::ListenSctp { .. }) => "; '--local' takes other addresses",
         _ => "",
     };
     Error::system("start", format_args!("{error}{advice}"))

@@ -184,6 +184,10 @@ fn start_error(error: &rserpool_std::Error, enrp: &[SocketAddr]) -> Error {
                 false => "; does another registrar run there? '--listen' takes another address or port",
             }
         }
+        rserpool_std::Error::Start(StartError::ListenSctp { error, .. }) if error.kind() == ErrorKind::AddrInUse => {
+            "; does another registrar run there? '--listen' and '--enrp-listen' take other addresses or ports"
+        }
+        rserpool_std::Error::Start(StartError::ListenSctp { .. }) => "; is each '--listen' an address of this host?",
         rserpool_std::Error::Peer { .. } => "; '--peer' takes the address of another registrar",
         _ => "",
     };

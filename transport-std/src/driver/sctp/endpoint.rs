@@ -7,7 +7,7 @@ use std::time::Duration;
 use lksctp::{AssocChangeState, AssocId, Notification, RecvMsg, SendFlags};
 use mio::{Interest, Registry};
 use rserpool_core::{DialId, Instant, Ppid};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::assoc::{Assoc, end};
 use super::socket::{Fd, listen, useful};
@@ -25,6 +25,8 @@ pub(in crate::driver) struct Endpoint {
     pub(in crate::driver) readable: bool,
     socket: Fd,
     dials: Vec<Dial>,
+    /// Whether associations are refused at present: to log it once.
+    refusing: bool,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,7 @@ impl Endpoint {
             readable: false,
             socket,
             dials: Vec::new(),
+            refusing: false,
         })
     }
 
@@ -118,6 +121,16 @@ impl Endpoint {
     fn take_dial(&mut self, assoc: AssocId) -> Option<DialId> {
         let at = self.dials.iter().position(|dial| dial.assoc == assoc)?;
         Some(self.dials.swap_remove(at).id)
+    }
+
+    /// Logs when associations begin to be refused and when they are accepted again.
+    pub(in crate::driver) fn note_refusing(&mut self, refusing: bool) {
+        if refusing && !self.refusing {
+            warn!(listener = ?self.addresses, "refusing associations: as many as are allowed");
+        } else if !refusing && self.refusing {
+            info!(listener = ?self.addresses, "accepting associations again");
+        }
+        self.refusing = refusing;
     }
 
     /// Which of these addresses can be reached from here.

@@ -2,10 +2,14 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use lksctp::{AssocId, AssocInfo, EventType, Family, SctpSocket, Style};
 use mio::event::Source;
+#[cfg(target_os = "linux")]
+use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
 use crate::driver::DriverConfig;
@@ -45,18 +49,34 @@ pub fn host_addresses() -> io::Result<Vec<SocketAddr>> {
 #[derive(Debug)]
 pub(super) struct Fd(pub(super) SctpSocket);
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 impl Source for Fd {
     fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-        mio::unix::SourceFd(&std::os::fd::AsRawFd::as_raw_fd(&self.0)).register(registry, token, interests)
+        SourceFd(&self.0.as_raw_fd()).register(registry, token, interests)
     }
 
     fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-        mio::unix::SourceFd(&std::os::fd::AsRawFd::as_raw_fd(&self.0)).reregister(registry, token, interests)
+        SourceFd(&self.0.as_raw_fd()).reregister(registry, token, interests)
     }
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        mio::unix::SourceFd(&std::os::fd::AsRawFd::as_raw_fd(&self.0)).deregister(registry)
+        SourceFd(&self.0.as_raw_fd()).deregister(registry)
+    }
+}
+
+/// On other systems there is no such socket.
+#[cfg(not(target_os = "linux"))]
+impl Source for Fd {
+    fn register(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn reregister(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn deregister(&mut self, _: &Registry) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
     }
 }
 
