@@ -294,8 +294,10 @@ impl<'s> Registrar<'s> {
         if self.is_busy() {
             return Err(RecvError::Busy);
         }
-        if self.assocs.get(assoc).is_none() {
-            return Err(RecvError::UnknownAssoc);
+        match self.assocs.get_mut(assoc) {
+            None => return Err(RecvError::UnknownAssoc),
+            Some(slot) if !slot.server.is_none() => return Err(RecvError::Unexpected),
+            Some(slot) => slot.asap = true,
         }
         let parsed = match AsapMessage::parse(bytes) {
             Ok(parsed) => parsed,
@@ -460,7 +462,10 @@ impl Machine for Registrar<'_> {
             return match self.events.pop() {
                 Some(Queued::Event(event)) => Output::Event(event),
                 Some(Queued::Lost) => Output::Event(RegistrarEvent::EventsLost),
-                None => Output::Wait(self.next_deadline()),
+                None => match self.leave.tell() {
+                    Some(event) => Output::Event(event),
+                    None => Output::Wait(self.next_deadline()),
+                },
             };
         }
     }
