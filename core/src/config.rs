@@ -50,6 +50,11 @@ pub struct EndpointConfig {
     /// By which of their transports announced registrars are taken up: TCP only. Registrars that are configured are
     /// tried over the link that they were added with, whatever this says.
     pub links: Links,
+    /// The TCP port on which this endpoint takes associations from registrars; 0 for none. A pool element that is
+    /// registered over TCP needs one to be reached by a registrar that takes over its home (RFC 5353, 3.5.2): the port
+    /// that it dials from is none that can be dialled. It is part of the registration. Over SCTP the association's own
+    /// port serves. 0.
+    pub asap_port: u16,
 }
 
 /// Which links an endpoint can use.
@@ -79,6 +84,7 @@ impl EndpointConfig {
             serve_stale: false,
             wanted_items: None,
             links: Links { sctp: false, tcp: true },
+            asap_port: 0,
         }
     }
 

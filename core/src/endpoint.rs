@@ -11,7 +11,7 @@ use crate::servers::{ServerSlot, Servers};
 use crate::user::{Cache, Outcome, Resolver, Step};
 use crate::wire::asap::ServerAnnounce;
 use crate::wire::{AsapMessage, EmitError, Parsed};
-use crate::{AssocId, Destination, DialId, Input, Instant, Link, Output, Ppid, RecvError, Transmit};
+use crate::{AssocId, Destination, DialId, Input, Instant, Link, Output, Ppid, RecvError, ServerId, Transmit};
 
 pub(crate) struct Endpoint<'s> {
     pub(crate) config: EndpointConfig,
@@ -90,7 +90,7 @@ impl<'s> Endpoint<'s> {
             return Err(RecvError::Busy);
         }
         AsapMessage::parse(bytes).map_err(|error| {
-            self.report.parse_error(assoc, bytes, &error);
+            self.report.parse_error(Ppid::Asap, assoc, bytes, &error);
             RecvError::Malformed(error.kind)
         })
     }
@@ -100,7 +100,7 @@ impl<'s> Endpoint<'s> {
         if self.hunt.is_home(assoc) {
             self.hunt.heard(self.now);
         }
-        self.report.reports(assoc, bytes, &parsed.reports);
+        self.report.reports(Ppid::Asap, assoc, bytes, &parsed.reports);
     }
 
     /// Takes any input but a message.
@@ -152,7 +152,7 @@ impl<'s> Endpoint<'s> {
 
     /// A report that waits to be sent.
     pub(crate) fn poll_report(&mut self, buf: &mut [u8]) -> Option<Action> {
-        match self.report.emit(buf)? {
+        match self.report.emit(ServerId::NONE, ServerId::NONE, buf)? {
             Ok((to, len)) => Some(Action::Send(to, len)),
             Err(EmitError::BufferTooSmall { needed }) => Some(Action::BufferTooSmall(needed)),
             Err(EmitError::TooLong) => None,

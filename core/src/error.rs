@@ -19,6 +19,9 @@ pub enum RecvError {
     NotOwner,
     /// A table of fixed size is full.
     Full,
+    /// The registrar is starting or leaving, and does not serve this. The association is closed as well, so that the
+    /// peer turns to another registrar.
+    NotServing,
     /// An answer to an earlier message is still waiting: drain [`Machine::poll`](crate::Machine::poll) first. This
     /// message was not read; it can be given again.
     Busy,
@@ -32,6 +35,7 @@ impl fmt::Display for RecvError {
             RecvError::UnknownAssoc => f.write_str("unknown association"),
             RecvError::NotOwner => f.write_str("the peer is not the owner of the pool element"),
             RecvError::Full => f.write_str("table full"),
+            RecvError::NotServing => f.write_str("the registrar does not serve yet, or not any more"),
             RecvError::Busy => f.write_str("an answer is still waiting to be polled"),
         }
     }

@@ -28,7 +28,8 @@
 //! - A [`PoolUser`] resolves pool handles, caches the answers, selects elements and reports those that failed. Its
 //!   memory is a [`UserStorage`].
 //! - A [`Registrar`] grants registrations, answers resolutions, watches over the elements and tells subscribers of
-//!   changes. Its memory is a [`RegistrarStorage`].
+//!   changes. With its peers it keeps one handlespace, which each has a copy of; when one of them fails, another takes its
+//!   elements over. Its memory is a [`RegistrarStorage`].
 //!
 //! Beside them stand [`wire`], which reads and writes the messages, and [`handlespace`], which holds the pools.
 //!
@@ -155,8 +156,7 @@
 //! many elements, how long a pool handle in bytes (`HANDLE`), how many bytes an element's parameters may take (`DATA`).
 //! Each storage documents its own; all but the first few have defaults. The parameters stay on the storage and on
 //! `new`: the machines' types have none. What grows with the number of pools, elements, registrars and associations
-//! lies in the storage; the machine itself is of fixed size, one to two and a half
-//! kilobytes.
+//! lies in the storage; the machine itself is of fixed size, one to three kilobytes.
 //!
 //! The constructors of the storages are `const`, and an empty storage is all zeros: a `static` of it lies in `.bss` and
 //! takes no flash. (A `static` that is lent mutably needs a cell, such as those of the crate `static_cell`.)
@@ -188,8 +188,6 @@
 //!
 //! # What is not there yet
 //!
-//! - ENRP between registrars (RFC 5353): [`wire`] reads and writes its messages, but a [`Registrar`] stands alone. When
-//!   it fails, its pool elements register again with another registrar that they know.
 //! - SCTP and TLS: a machine asks for [`Link::Sctp`] or [`Link::Tcp`] and does not care who brings it, but no crate of
 //!   this project brings SCTP or TLS.
 //! - Sessions of a pool user with a pool element: business cards and cookies (RFC 5352, 3.8 and 3.9) can be read and
@@ -236,7 +234,8 @@ pub use machine::{Destination, Input, Link, Machine, Output, Transmit};
 #[cfg(feature = "alloc")]
 pub use registrar::RegistrarLimits;
 pub use registrar::{
-    MAX_ANNOUNCED, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStats, RegistrarStorage, RemovalReason,
+    Compat, EnrpConfig, MAX_ANNOUNCED, PeerState, PeerView, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStats,
+    RegistrarStorage, RemovalReason,
 };
 pub use time::Instant;
 pub use user::{PoolUser, Resolution, ResolveError, SelectError, Unresolved, UserEvent, UserStorage};

@@ -39,6 +39,18 @@ impl Rng {
         }
     }
 
+    /// A time from nothing up to `percent` per cent of `whole`.
+    pub(crate) fn part(&mut self, whole: Duration, percent: u32) -> Duration {
+        let most = micros(whole) / 100 * u64::from(percent.min(100));
+        Duration::from_micros(self.below(most.saturating_add(1)))
+    }
+
+    /// `whole`, less up to `percent` per cent of it.
+    pub(crate) fn shortened(&mut self, whole: Duration, percent: u32) -> Duration {
+        let less = micros(self.part(whole, percent));
+        Duration::from_micros(micros(whole).saturating_sub(less))
+    }
+
     /// `mean` plus or minus up to `percent` per cent of it.
     pub(crate) fn jitter(&mut self, mean: Duration, percent: u32) -> Duration {
         let mean = micros(mean);

@@ -1,5 +1,7 @@
 //! A pool element with calls that block.
 
+mod reachable;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -8,7 +10,7 @@ use std::time::Duration;
 
 use rserpool_core::wire::cause::CauseCode;
 use rserpool_core::wire::{Lifetime, Policy, PoolElementParam, Transport};
-use rserpool_core::{ElementEvent, ElementInfo, ElementKey, PeId, PoolElement as Machine, ServerId};
+use rserpool_core::{ElementEvent, ElementInfo, ElementKey, EndpointConfig, PeId, PoolElement as Machine, ServerId};
 
 use crate::driver::Driver;
 use crate::error::Error;
@@ -82,11 +84,13 @@ impl PoolElement {
     /// Starts an endpoint in a thread of its own.
     ///
     /// # Errors
-    /// A multicast channel could not be opened, or the system gives no thread or no randomness.
+    /// A multicast channel or [`EndpointOptions::asap_listen`] could not be opened, or the system gives no thread or no
+    /// randomness.
     pub fn new(options: EndpointOptions) -> Result<Self, Error> {
-        let bound = Driver::bind(options.driver_config("rserpool-element"))?;
+        let (bound, asap_port) = reachable::bind(&options)?;
         let now = bound.clock().now();
-        let mut machine = Machine::growable(options.limits, options.asap, crate::seed::seed()?, now);
+        let asap = EndpointConfig { asap_port, ..options.asap };
+        let mut machine = Machine::growable(options.limits, asap, crate::seed::seed()?, now);
         for registrar in &options.registrars {
             machine.add_server(options.link(), registrar);
         }
@@ -97,6 +101,12 @@ impl PoolElement {
             noted.signal.raise();
         })?;
         Ok(PoolElement { driver, shared, timeout: options.timeout })
+    }
+
+    /// Where it takes associations from registrars.
+    #[must_use]
+    pub fn asap_addrs(&self) -> Vec<SocketAddr> {
+        self.driver.local_addresses().iter().map(|(_, address)| *address).collect()
     }
 
     /// Access to the machine itself, for what these calls do not offer.

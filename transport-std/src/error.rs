@@ -1,5 +1,6 @@
 //! What can go wrong for an application.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::{fmt, io};
 
@@ -27,6 +28,11 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         error: io::Error,
+    },
+    /// A registrar's peer has no address that can be connected to, or there are more peers than the limits allow.
+    Peer {
+        /// Its addresses.
+        addresses: Vec<SocketAddr>,
     },
     /// The driver has ended.
     Stopped,
@@ -61,6 +67,10 @@ impl fmt::Display for Error {
             Error::Name { name, error: None } => write!(f, "the registrar {name:?} has no address"),
             Error::Start(error) => error.fmt(f),
             Error::Control { path, error } => write!(f, "cannot open the control socket {}: {error}", path.display()),
+            Error::Peer { addresses } => {
+                let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+                write!(f, "cannot have {} as a peer: no address of a host, or too many peers", addresses.join(", "))
+            }
             Error::Stopped => f.write_str("the driver has ended"),
             Error::TimedOut { waited_for } => write!(f, "timed out waiting for {waited_for}"),
             Error::Register(error) => error.fmt(f),

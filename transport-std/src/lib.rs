@@ -40,7 +40,7 @@ pub use driver::{Bound, Driver, DriverConfig, DriverHandle, DriverStats};
 pub use element::{PoolElement, PoolListener, Registration, Service};
 pub use error::Error;
 pub use member::Member;
-pub use options::{EndpointOptions, resolve_registrar};
+pub use options::{AsapListen, EndpointOptions, resolve_peer, resolve_registrar};
 pub use registrar::{RegistrarOptions, RegistrarServer};
 pub use user::{PoolStream, PoolUser, PoolWatch};
 

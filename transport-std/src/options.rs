@@ -16,7 +16,10 @@ pub struct EndpointOptions {
     pub registrars: Vec<Vec<SocketAddr>>,
     /// Multicast channels on which registrars announce themselves (RFC 5352, 3.6). Default: none.
     pub channels: Vec<Channel>,
-    /// Timers and thresholds of ASAP. Default: the RFC's.
+    /// Where a pool element takes associations from registrars. A pool user does not.
+    pub asap_listen: AsapListen,
+    /// Timers and thresholds of ASAP. Default: the RFC's. A pool element's
+    /// [`asap_port`](EndpointConfig::asap_port) is set by `asap_listen`.
     pub asap: EndpointConfig,
     /// How far memory may grow.
     pub limits: EndpointLimits,
@@ -33,11 +36,13 @@ impl Default for EndpointOptions {
         EndpointOptions {
             registrars: Vec::new(),
             channels: Vec::new(),
+            asap_listen: AsapListen::default(),
             asap: EndpointConfig::default(),
             limits: EndpointLimits::default(),
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(3),
-            driver: DriverConfig::default(),
+            // The registrars of a network; an element is no server for many.
+            driver: DriverConfig { max_connections: 64, ..DriverConfig::default() },
         }
     }
 }
@@ -83,8 +88,21 @@ impl EndpointOptions {
 /// # Errors
 /// The name cannot be resolved.
 pub fn resolve_registrar(registrar: &str) -> Result<Vec<SocketAddr>, Error> {
+    resolve(registrar, Ppid::Asap)
+}
+
+/// The addresses at which a registrar has its peers: see [`RegistrarOptions::peer`](crate::RegistrarOptions::peer).
+///
+/// # Errors
+/// The name cannot be resolved.
+pub fn resolve_peer(peer: &str) -> Result<Vec<SocketAddr>, Error> {
+    resolve(peer, Ppid::Enrp)
+}
+
+/// Without a port it is the protocol's.
+fn resolve(registrar: &str, protocol: Ppid) -> Result<Vec<SocketAddr>, Error> {
     let resolved = match registrar.parse::<std::net::IpAddr>() {
-        Ok(ip) => Ok(vec![SocketAddr::new(ip, Ppid::Asap.port())]),
+        Ok(ip) => Ok(vec![SocketAddr::new(ip, protocol.port())]),
         // No name has a colon: what follows one is a port.
         Err(_)
             if registrar.matches(':').count() == 1
@@ -97,11 +115,36 @@ pub fn resolve_registrar(registrar: &str) -> Result<Vec<SocketAddr>, Error> {
         Err(_) if registrar.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
             registrar.to_socket_addrs().map(Iterator::collect)
         }
-        Err(_) => (registrar, Ppid::Asap.port()).to_socket_addrs().map(Iterator::collect::<Vec<_>>),
+        Err(_) => (registrar, protocol.port()).to_socket_addrs().map(Iterator::collect::<Vec<_>>),
     };
     match resolved {
         Ok(addresses) if !addresses.is_empty() => Ok(addresses),
         Ok(_) => Err(Error::Name { name: registrar.to_owned(), error: None }),
         Err(error) => Err(Error::Name { name: registrar.to_owned(), error: Some(error) }),
+    }
+}
+
+/// Where a pool element takes associations from registrars.
+///
+/// A registrar that takes over the elements of another one has to reach them (RFC 5353, 3.5.2). Over SCTP an element is
+/// reached at the port that it registered from. A TCP connection's own port cannot be connected to, so the element
+/// listens on another one and tells its registrar. Registrars connect to the address that the element was seen at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsapListen {
+    /// Nowhere: if its registrar fails the element can only look for another one itself.
+    Off,
+    /// At the addresses from which its registrars are reached; at all addresses where that cannot be told beforehand,
+    /// as with registrars that are found by multicast. If the system refuses it the element does without.
+    Auto {
+        /// The port; 0 lets the system choose.
+        port: u16,
+    },
+    /// At this address, and port; 0 lets the system choose.
+    At(SocketAddr),
+}
+
+impl Default for AsapListen {
+    fn default() -> Self {
+        AsapListen::Auto { port: 0 }
     }
 }

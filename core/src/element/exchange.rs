@@ -1,6 +1,8 @@
 //! What registrars are told and what they say: the messages of registration and deregistration (RFC 5352, 3.1 and 3.2),
 //! and the answers to keep-alives (3.4).
 
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use super::event::ElementEvent;
 use super::registration::{Registration, Registrations, State};
 use crate::arena::Idx;
@@ -11,7 +13,7 @@ use crate::wire::asap::{
     Deregistration, DeregistrationResponse, EndpointKeepAlive, EndpointKeepAliveAck,
     Registration as RegistrationMessage, RegistrationResponse,
 };
-use crate::wire::{AsapMessage, EmitError, PoolHandle};
+use crate::wire::{AsapMessage, EmitError, PoolElementParam, PoolHandle, Transport};
 use crate::{AssocId, Instant, PeId, RecvError, ServerId};
 
 /// What the registrations want done.
@@ -42,14 +44,17 @@ impl Registrations<'_> {
         self.wake_at(now);
     }
 
-    /// A registrar has taken over the home's elements and made itself the home: it knows those that are registered.
-    /// What was under way to the old home is sent again.
-    pub(crate) fn adopted(&mut self, now: Instant) {
+    /// A registrar has made itself the home: it knows the element that it has named (RFC 5352, 3.4, KA2.4). Whether it
+    /// knows the others is not certain, so they register; and what was under way to the old home is sent again.
+    pub(crate) fn adopted(&mut self, now: Instant, message: &EndpointKeepAlive<'_>) {
         let mut at = Idx::NIL;
         while let Some(next) = self.slots.after(at) {
             at = next;
+            let named = message.id.is_none_or(|id| id == self.slots.at(at).id)
+                && self.handle(at) == message.pool_handle.as_bytes();
             let slot = self.slots.at_mut(at);
             slot.state = match slot.state {
+                State::Registered(_) if !named => State::Registering,
                 State::AwaitingRegistration(_) => State::Registering,
                 State::AwaitingDeregistration(_) => State::Deregistering,
                 state => state,
@@ -280,7 +285,11 @@ impl Registrations<'_> {
             }
             return None;
         };
-        let sent = if leaving { self.emit_deregistration(at, buf) } else { self.emit_registration(at, home.id, buf) };
+        let sent = if leaving {
+            self.emit_deregistration(at, buf)
+        } else {
+            self.emit_registration(at, home.id, config.asap_port, buf)
+        };
         let len = match sent {
             Ok(len) => len,
             Err(error) => return Some(Step::Failed(error)),
@@ -296,11 +305,22 @@ impl Registrations<'_> {
         Some(Step::Send(home.assoc, len))
     }
 
-    fn emit_registration(&self, at: Idx, home: ServerId, buf: &mut [u8]) -> Result<usize, EmitError> {
+    /// With the port for registrars, where there is one. Its address says nothing that the association's does not say, so
+    /// that of the service will do.
+    fn emit_registration(&self, at: Idx, home: ServerId, asap_port: u16, buf: &mut [u8]) -> Result<usize, EmitError> {
         let (Some(pool_handle), Some(element)) = (PoolHandle::new(self.handle(at)), self.element(at, home)) else {
             return Err(EmitError::TooLong);
         };
-        AsapMessage::from(RegistrationMessage { pool_handle, element }).emit(buf).map(<[u8]>::len)
+        let address = element.user_transport.socket_addrs().next();
+        let address = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+        let asap_transport = (asap_port != 0).then(|| Transport::Tcp(SocketAddr::new(address, asap_port)));
+        let with_port = PoolElementParam { asap_transport, ..element };
+        match AsapMessage::from(RegistrationMessage { pool_handle, element: with_port }).emit(buf).map(<[u8]>::len) {
+            Err(EmitError::TooLong) => {
+                AsapMessage::from(RegistrationMessage { pool_handle, element }).emit(buf).map(<[u8]>::len)
+            }
+            emitted => emitted,
+        }
     }
 
     /// RFC 5352, 2.2.2; D1 and D2.

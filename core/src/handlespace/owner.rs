@@ -106,6 +106,17 @@ impl Handlespace<'_> {
         Ok(())
     }
 
+    /// Marks all that a registrar owns (RFC 5353, 3.6.3, step 1). A mark goes when the element is registered anew, and
+    /// with its owner.
+    pub(crate) fn mark_owned(&mut self, owner: ServerId) {
+        let first = self.owners.at(self.find_owner(owner)).elements;
+        let mut i = first;
+        while i.is_some() {
+            self.elements.at_mut(i).watch.marked = true;
+            i = list::after::<InOwner, _>(&self.elements, first, i);
+        }
+    }
+
     pub(super) fn home(&self, i: Idx) -> ServerId {
         self.owners.at(self.elements.at(i).owner).id
     }
@@ -142,7 +153,9 @@ impl Handlespace<'_> {
         slot.count += 1;
         slot.checksum.add(sum);
         list::append::<InOwner, _>(&mut self.elements, &mut slot.elements, i);
-        self.elements.at_mut(i).owner = owner;
+        let element = self.elements.at_mut(i);
+        element.owner = owner;
+        element.watch.marked = false;
     }
 
     /// Takes an element from its owner, which is forgotten with its last one.

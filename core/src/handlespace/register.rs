@@ -159,6 +159,7 @@ impl Handlespace<'_> {
         slot.layout = layout;
         slot.lifetime = registration.lifetime;
         slot.expires = registration.lifetime.duration().map_or(Instant::MAX, |life| now + life);
+        slot.watch.marked = false;
         let values = Values::from(&registration.policy);
         let Pool { policy_type, order, .. } = self.pools.at_mut(pool);
         if kind == RegisteredKind::Update {

@@ -16,8 +16,15 @@ pub(crate) enum WatchState {
     KeepAliveSent,
     /// Somebody could not reach the element: a keep-alive is to be sent at once (RFC 5352, 3.5).
     ProbeWanted,
-    /// The element's association is gone.
+    /// The element's association is gone, or none could be had.
     Lost,
+    /// The element is to be asked to take this registrar as its home (RFC 5353, 3.5.2), for which an association may
+    /// have to be opened.
+    Claimed,
+    /// It has deregistered, and is to be removed.
+    Leaving,
+    /// It gives way to elements of another kind, and is to be removed.
+    Outranked,
 }
 
 /// The registrar's supervision of an element.
@@ -31,11 +38,19 @@ pub(crate) struct Watch {
     /// Reports that the element cannot be reached, since it last (re-)registered (RFC 5352, 3.5).
     pub(crate) bad_reports: u16,
     pub(crate) state: WatchState,
+    /// Its home registrar has yet to list it (RFC 5353, 3.6.3, step 1).
+    pub(crate) marked: bool,
 }
 
 impl Watch {
-    pub(crate) const EMPTY: Watch =
-        Watch { due: Instant::ZERO, assoc_slot: 0, assoc_generation: 0, bad_reports: 0, state: WatchState::Idle };
+    pub(crate) const EMPTY: Watch = Watch {
+        due: Instant::ZERO,
+        assoc_slot: 0,
+        assoc_generation: 0,
+        bad_reports: 0,
+        state: WatchState::Idle,
+        marked: false,
+    };
 
     /// The association that the element is bound to.
     pub(crate) fn assoc(&self) -> Option<AssocId> {

@@ -70,6 +70,11 @@ impl Registrar<'_> {
         if self.announcer.due.is_none_or(|due| due > now) {
             return None;
         }
+        if !self.startup.is_serving() || self.leave.is_leaving() {
+            // Nobody shall come now.
+            self.announcer.announced(now, &self.config);
+            return None;
+        }
         let mut ips = ArrayVec::<core::net::IpAddr, { super::MAX_ANNOUNCED }>::new();
         let mut transports = ArrayVec::<Transport<'_>, { super::MAX_ANNOUNCED }>::new();
         let announced = &self.config.announced;

@@ -7,7 +7,7 @@ use arrayvec::ArrayVec;
 use crate::arena::{Idx, Table};
 use crate::bounded;
 use crate::wire::Transport;
-use crate::{AssocId, Link};
+use crate::{AssocId, Link, ServerId};
 
 /// How many addresses of a peer are kept.
 const MAX_ADDRESSES: usize = 4;
@@ -22,6 +22,10 @@ pub(crate) struct AssocSlot {
     addresses: ArrayVec<IpAddr, MAX_ADDRESSES>,
     pub(crate) elements: u32,
     pub(crate) subscriptions: u32,
+    /// The registrar that speaks on it; [`ServerId::NONE`]: none has.
+    pub(crate) server: ServerId,
+    /// This registrar has opened it.
+    pub(crate) dialled: bool,
     /// The first of its subscriptions.
     pub(crate) first_subscription: Idx,
 }
@@ -35,11 +39,17 @@ impl AssocSlot {
         addresses: ArrayVec::new_const(),
         elements: 0,
         subscriptions: 0,
+        server: ServerId::NONE,
+        dialled: false,
         first_subscription: Idx::NIL,
     };
 
     pub(crate) fn link(&self) -> Link {
         self.link
+    }
+
+    pub(crate) fn first_address(&self) -> Option<IpAddr> {
+        self.addresses.first().copied()
     }
 
     /// The peer's transport address: what becomes the ASAP transport of an element that registers over the

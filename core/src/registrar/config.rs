@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use arrayvec::ArrayVec;
 
+use super::Compat;
 use crate::{Link, ServerId};
 
 /// How many addresses a registrar announces at most.
@@ -43,6 +44,71 @@ pub struct RegistrarConfig {
     pub max_elements_per_association: u32,
     /// How many pools one association may subscribe to. 256.
     pub max_subscriptions_per_association: u32,
+    /// What concerns the other registrars.
+    pub enrp: EnrpConfig,
+}
+
+/// The timers, thresholds and limits of a registrar towards its peers (RFC 5353, 4.2), with the RFC's defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnrpConfig {
+    /// Where peers find this registrar: its Server Information. All entries have the same link and port; on TCP there is
+    /// one. An unspecified address (0.0.0.0 or ::) stands for the source of what a peer receives. Without any, peers
+    /// cannot dial this registrar; it has to dial them.
+    pub transport: ArrayVec<(Link, SocketAddr), MAX_ANNOUNCED>,
+    /// PEER-HEARTBEAT-CYCLE: how often peers are told that this registrar is there, up to 10 % earlier. 30 s.
+    pub peer_heartbeat_cycle: Duration,
+    /// MAX-TIME-LAST-HEARD: after this time of silence a peer is asked whether it is there. 61 s.
+    pub max_time_last_heard: Duration,
+    /// MAX-TIME-NO-RESPONSE: how long an answer may take, whether to a presence, to a request for the list or the table,
+    /// or to an announced takeover; also, how long a peer whose association is lost may take to come back. 5 s.
+    pub max_time_no_response: Duration,
+    /// Whether presences go to the multicast channel of ENRP as well, and peers are found by theirs. No.
+    pub multicast: bool,
+    /// How long to look for a mentor by multicast at the start, where no peer is configured. 2 s.
+    pub mentor_discovery: Duration,
+    /// How long to wait after all mentors have refused, before they are asked again (RFC 5353, 3.2.2.2). 2 s.
+    pub mentor_retry: Duration,
+    /// How often the mentors are gone through before this registrar starts without one. 4.
+    pub mentor_rounds: u32,
+    /// How many bytes one page of a handle table has at most; a longer one only if a single element needs it. 8,192.
+    pub table_page_len: usize,
+    /// The least time between two re-synchronisations with one peer (RFC 5353, 3.6.3). 5 s.
+    pub resync_interval: Duration,
+    /// How long [`leave`](super::Registrar::leave) waits for the elements to move. 5 s.
+    pub leave_timeout: Duration,
+    /// How peers and elements that follow rsplib instead of the RFCs are treated. [`Compat::Auto`].
+    pub compat: Compat,
+}
+
+impl EnrpConfig {
+    /// The defaults.
+    pub const fn new() -> Self {
+        EnrpConfig {
+            transport: ArrayVec::new_const(),
+            peer_heartbeat_cycle: Duration::from_secs(30),
+            max_time_last_heard: Duration::from_secs(61),
+            max_time_no_response: Duration::from_secs(5),
+            multicast: false,
+            mentor_discovery: Duration::from_secs(2),
+            mentor_retry: Duration::from_secs(2),
+            mentor_rounds: 4,
+            table_page_len: 8192,
+            resync_interval: Duration::from_secs(5),
+            leave_timeout: Duration::from_secs(5),
+            compat: Compat::Auto,
+        }
+    }
+
+    /// MAX-TIME-NO-RESPONSE, and not nothing, or a drain would not end.
+    pub(super) fn no_response(&self) -> Duration {
+        self.max_time_no_response.max(Duration::from_millis(1))
+    }
+}
+
+impl Default for EnrpConfig {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl RegistrarConfig {
@@ -63,6 +129,7 @@ impl RegistrarConfig {
             register_over_tcp: true,
             max_elements_per_association: 4096,
             max_subscriptions_per_association: 256,
+            enrp: EnrpConfig::new(),
         }
     }
 }

@@ -9,12 +9,27 @@ use crate::{AssocId, Instant, RecvError};
 impl Registrar<'_> {
     /// Notes how an element stands and when to look after it again.
     pub(super) fn watch(&mut self, element: ElementRef, state: WatchState, due: Instant) {
-        let expires = self.handlespace.element(element).and_then(|view| view.expires).unwrap_or(Instant::MAX);
+        let expires = self.expires(element);
         if let Some(watch) = self.handlespace.watch_mut(element) {
             watch.state = state;
             watch.due = due;
         }
-        self.handlespace.set_timer(element, due.min(expires));
+        match due.min(expires) {
+            Instant::MAX => self.handlespace.clear_timer(element),
+            next => self.handlespace.set_timer(element, next),
+        }
+    }
+
+    /// When an element's registration is over. For one of another registrar that is for its home to say; only if that is
+    /// not heard of, the copy ends by itself, after the time that it takes to find out that the home is dead.
+    fn expires(&self, element: ElementRef) -> Instant {
+        let Some(view) = self.handlespace.element(element) else { return Instant::MAX };
+        let Some(expires) = view.expires else { return Instant::MAX };
+        if view.home == self.id {
+            return expires;
+        }
+        let enrp = &self.config.enrp;
+        expires + enrp.max_time_last_heard + enrp.no_response().saturating_mul(2)
     }
 
     pub(super) fn keep_alive_ack(
@@ -27,6 +42,10 @@ impl Registrar<'_> {
             return Err(RecvError::NotOwner);
         }
         self.stats.keep_alive_acks = self.stats.keep_alive_acks.wrapping_add(1);
+        if self.home_of(element) != Some(self.id) {
+            // It was asked since another registrar holds itself for its home, or has offered it.
+            self.become_home(element)?;
+        }
         self.alive(element);
         Ok(())
     }
@@ -54,9 +73,15 @@ impl Registrar<'_> {
     /// The association over which elements were registered is gone: that is a keep-alive that cannot be sent.
     pub(super) fn association_lost(&mut self, assoc: AssocId) {
         let due = self.now + self.config.lost_association_grace;
+        // An element that changes its home while this registrar leaves closes its association first.
+        let due = due.max(self.leave.until().unwrap_or(due));
         while let Some(element) = self.handlespace.next_bound(assoc, None) {
-            self.unbind(element);
-            self.watch(element, WatchState::Lost, due);
+            if self.home_of(element) == Some(self.id) {
+                self.unbind(element);
+                self.watch(element, WatchState::Lost, due);
+            } else {
+                self.watch_as_foreign(element);
+            }
         }
     }
 
@@ -73,8 +98,8 @@ impl Registrar<'_> {
             if let Some(done) = self.look_after(now, element, buf) {
                 return Some(done);
             }
-            // What happened is told before there is more of it than the queue holds.
-            if !self.events.is_empty() {
+            // What happened is told before there is more of it than can be kept.
+            if !self.events.is_empty() || self.update.is_pending() {
                 return None;
             }
         }
@@ -87,8 +112,8 @@ impl Registrar<'_> {
         element: ElementRef,
         buf: &mut [u8],
     ) -> Option<Result<(AssocId, usize), EmitError>> {
-        let view = self.handlespace.element(element)?;
-        let expires = view.expires.unwrap_or(Instant::MAX);
+        let own = self.home_of(element)? == self.id;
+        let expires = self.expires(element);
         let watch = *self.handlespace.watch(element)?;
         let assoc = watch.assoc().filter(|assoc| self.assocs.get(*assoc).is_some());
         let reason = if expires <= now {
@@ -98,18 +123,44 @@ impl Registrar<'_> {
             return None;
         } else {
             match (watch.state, assoc) {
-                (WatchState::Idle | WatchState::ProbeWanted, Some(to)) => return Some(self.ask(now, element, to, buf)),
+                (WatchState::Leaving, _) => RemovalReason::Deregistered,
+                (WatchState::Outranked, _) => RemovalReason::Inconsistent,
+                (WatchState::Claimed, None) => {
+                    self.claim(element);
+                    return None;
+                }
+                (WatchState::ProbeWanted | WatchState::Claimed, Some(to)) => {
+                    return Some(self.ask(now, element, to, buf));
+                }
+                (WatchState::Idle, Some(to)) if own => return Some(self.ask(now, element, to, buf)),
+                // It has not answered to this registrar, so it is another's.
+                _ if !own => {
+                    self.watch_as_foreign(element);
+                    return None;
+                }
                 (WatchState::KeepAliveSent | WatchState::Lost, _) | (_, None) => RemovalReason::Unreachable,
+                (WatchState::Idle, Some(_)) => return None,
             }
         };
         // 3.2: the element is told that its registration is over. So is one that did not acknowledge: if it was only
         // slow it can register again.
-        let written = assoc.map(|to| self.write_end(element, buf).map(|len| (to, len)));
+        let told = assoc.filter(|_| own);
+        let written = told.map(|to| self.write_end(element, buf).map(|len| (to, len)));
         if let Some(Err(EmitError::BufferTooSmall { .. })) = written {
             return written;
         }
         self.remove(element, reason);
+        if let Some(to) = assoc.filter(|_| reason == RemovalReason::Unreachable) {
+            self.close_if_unused(to);
+        }
         written
+    }
+
+    /// An association that was opened for elements that are not there serves no more.
+    fn close_if_unused(&mut self, assoc: AssocId) {
+        if self.assocs.get(assoc).is_some_and(|slot| slot.dialled && slot.elements == 0) {
+            self.close(assoc);
+        }
     }
 
     fn ask(
@@ -133,9 +184,10 @@ impl Registrar<'_> {
         else {
             return Err(EmitError::TooLong);
         };
-        // The H flag is not set: the registrar is the home already. The identifier, which is rsplib's addition, tells
-        // several elements on one association apart.
-        let message = EndpointKeepAlive { adopt: false, server: self.id, pool_handle: pool.handle, id: Some(view.id) };
+        // The H flag is for elements that do not know yet whose they are (RFC 5353, 3.5.2). The identifier, which is
+        // rsplib's addition, tells several elements on one association apart.
+        let adopt = self.handlespace.watch(element).is_some_and(|watch| watch.state == WatchState::Claimed);
+        let message = EndpointKeepAlive { adopt, server: self.id, pool_handle: pool.handle, id: Some(view.id) };
         AsapMessage::from(message).emit(buf).map(<[u8]>::len)
     }
 

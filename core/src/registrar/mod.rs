@@ -1,22 +1,36 @@
-//! The registrar (ENRP server): its ASAP side, which pool elements and pool users talk to
-//! (RFC 5352; what it has to handle: RFC 5352, 4).
-//!
-//! What registrars tell each other by ENRP (RFC 5353, 3) is not here yet; a registrar stands alone.
+//! The registrar (ENRP server): its ASAP side, which pool elements and pool users talk to (RFC 5352; what it has to
+//! handle: RFC 5352, 4), and its ENRP side, by which registrars keep their handlespaces the same and stand in for each
+//! other (RFC 5353, 3).
 
 mod announce;
 mod assoc;
+mod audit;
+mod claim;
+mod compat;
 mod config;
+mod discovery;
+mod enrp;
 mod event;
+mod failure;
 mod keep_alive;
+mod leave;
+mod mentor;
+mod peers;
+mod presence;
 mod registration;
 mod reply;
 mod resolution;
+mod startup;
 mod stats;
 mod storage;
 mod subscription;
+mod takeover;
+mod update;
 
-pub use config::{MAX_ANNOUNCED, RegistrarConfig};
+pub use compat::Compat;
+pub use config::{EnrpConfig, MAX_ANNOUNCED, RegistrarConfig};
 pub use event::{RegistrarEvent, RemovalReason};
+pub use peers::{PeerState, PeerView};
 pub use stats::RegistrarStats;
 #[cfg(feature = "alloc")]
 pub use storage::RegistrarLimits;
@@ -27,26 +41,36 @@ use core::net::SocketAddr;
 use announce::Announcer;
 use arrayvec::ArrayVec;
 use assoc::Assocs;
+use claim::Claims;
+use leave::Leave;
+use peers::Peers;
+use presence::Heartbeat;
 use reply::Reply;
+use startup::Startup;
 use subscription::Subscriptions;
+use takeover::Takeover;
+use update::PendingUpdate;
 
-use crate::endpoint::{announcement, earliest, transmit};
+use crate::endpoint::{announcement, earliest};
 use crate::events::{Events, Queued};
 use crate::handlespace::Handlespace;
 use crate::rand::Rng;
 use crate::report::PendingReport;
 use crate::scratch::Scratch;
 use crate::wire::{AsapMessage, EmitError};
-use crate::{AssocId, Destination, Input, Instant, Link, Machine, Output, Ppid, RecvError, ServerId, Transmit};
+use crate::{AssocId, Destination, DialId, Input, Instant, Link, Machine, Output, Ppid, RecvError, ServerId, Transmit};
 
 const EVENTS: usize = 16;
-/// How many associations can wait to be closed since there is no place for them.
-const MAX_REFUSED: usize = 8;
+/// How many associations can wait to be closed.
+const MAX_CLOSING: usize = 8;
+/// How many attempts to connect can wait to be abandoned.
+const MAX_ABANDONED: usize = 8;
 
-/// A registrar: nobody calls it but its adapter, with what pool elements and pool users send.
+/// A registrar: nobody calls it but its adapter, with what pool elements, pool users and other registrars send.
 ///
-/// It dials nobody. An association that it has no place for is answered with [`RecvError::Full`] and an
-/// [`Output::Disconnect`].
+/// It dials its peers, those that are configured ([`add_peer`](Registrar::add_peer)) and those that it hears of, and pool
+/// elements whose home it becomes by a takeover. An association that it has no place for is answered with
+/// [`RecvError::Full`] and an [`Output::Disconnect`].
 ///
 /// ```
 /// use rserpool_core::{Instant, Machine, Output, Registrar, RegistrarConfig, RegistrarStorage};
@@ -72,9 +96,47 @@ pub struct Registrar<'s> {
     /// The parameter that a refusal shows.
     offending: Scratch<'s>,
     report: PendingReport<'s>,
-    refused: ArrayVec<AssocId, MAX_REFUSED>,
+    closing: ArrayVec<AssocId, MAX_CLOSING>,
     events: Events<RegistrarEvent, EVENTS>,
     stats: RegistrarStats,
+    peers: Peers<'s>,
+    /// When something is to be done about peers; may be too early.
+    enrp_due: Option<Instant>,
+    startup: Startup,
+    heartbeat: Heartbeat,
+    update: PendingUpdate<'s>,
+    takeover: Option<Takeover>,
+    claims: Claims<'s>,
+    leave: Leave,
+    last_dial: u32,
+    abandoned: ArrayVec<DialId, MAX_ABANDONED>,
+    /// The addresses of the latest [`Output::Connect`].
+    targets: ArrayVec<SocketAddr, { peers::MAX_ADDRESSES }>,
+}
+
+/// What the adapter has to do.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// This many bytes of the buffer are a message to this association.
+    Send(AssocId, Ppid, usize),
+    /// This many bytes of the buffer are a message to the multicast channel of the protocol.
+    Announce(Ppid, usize),
+    /// To the addresses that the registrar keeps.
+    Connect(DialId, Link, Ppid),
+    Abandon(DialId),
+    Close(AssocId),
+}
+
+/// The parts of a registrar that lie in memory of either kind.
+struct Parts<'s> {
+    assocs: Assocs<'s>,
+    subscriptions: Subscriptions<'s>,
+    peers: Peers<'s>,
+    claims: Claims<'s>,
+    update: PendingUpdate<'s>,
+    echo: Scratch<'s>,
+    offending: Scratch<'s>,
+    report: Scratch<'s>,
 }
 
 impl<'s> Registrar<'s> {
@@ -94,20 +156,34 @@ impl<'s> Registrar<'s> {
         seed: u64,
         now: Instant,
     ) -> Self {
-        let RegistrarStorage { handlespace, assocs, subscriptions, subscribed, echo, offending, report } = storage;
+        let RegistrarStorage {
+            handlespace,
+            assocs,
+            subscriptions,
+            subscribed,
+            echo,
+            offending,
+            report,
+            peers,
+            claims,
+            gone_handle,
+            gone_parameters,
+        } = storage;
         let mut rng = Rng::new(seed);
         let handlespace = Handlespace::new(handlespace, rng.next_u64());
-        Self::build(
-            handlespace,
-            Assocs::lent(assocs),
-            Subscriptions::lent(subscriptions, subscribed),
-            Scratch::lent(echo),
-            Scratch::lent(offending),
-            Scratch::lent(report),
-            config,
-            rng,
-            now,
-        )
+        // This registrar itself has no slot, so that there is room for each of them as an owner of elements.
+        let peers = peers.split_first_mut().map_or(&mut [][..], |(_, others)| others);
+        let parts = Parts {
+            assocs: Assocs::lent(assocs),
+            subscriptions: Subscriptions::lent(subscriptions, subscribed),
+            peers: Peers::lent(peers),
+            claims: Claims::lent(claims),
+            update: PendingUpdate::new(Scratch::lent(gone_handle), Scratch::lent(gone_parameters)),
+            echo: Scratch::lent(echo),
+            offending: Scratch::lent(offending),
+            report: Scratch::lent(report),
+        };
+        Self::build(handlespace, parts, config, rng, now)
     }
 
     /// A registrar whose memory grows up to `limits`.
@@ -124,31 +200,27 @@ impl<'s> Registrar<'s> {
             },
             rng.next_u64(),
         );
-        Self::build(
-            handlespace,
-            Assocs::growable(limits.associations),
-            Subscriptions::growable(limits.subscriptions),
-            Scratch::growable(),
-            Scratch::growable(),
-            Scratch::growable(),
-            config,
-            rng,
-            now,
-        )
+        let parts = Parts {
+            assocs: Assocs::growable(limits.associations),
+            subscriptions: Subscriptions::growable(limits.subscriptions),
+            peers: Peers::growable(limits.peers.saturating_sub(1)),
+            claims: Claims::growable(limits.claims as usize),
+            update: PendingUpdate::new(Scratch::growable(), Scratch::growable()),
+            echo: Scratch::growable(),
+            offending: Scratch::growable(),
+            report: Scratch::growable(),
+        };
+        Self::build(handlespace, parts, config, rng, now)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of two kinds of memory")]
     fn build(
         handlespace: Handlespace<'s>,
-        assocs: Assocs<'s>,
-        subscriptions: Subscriptions<'s>,
-        echo: Scratch<'s>,
-        offending: Scratch<'s>,
-        report: Scratch<'s>,
+        parts: Parts<'s>,
         config: RegistrarConfig,
         mut rng: Rng,
         now: Instant,
     ) -> Self {
+        let Parts { assocs, subscriptions, peers, claims, update, echo, offending, report } = parts;
         // RFC 5353, 2.1 and 3.2.1: a random number that is not zero, for the registrar's lifetime.
         let id = if config.id.is_none() { ServerId(rng.nonzero_u32()) } else { config.id };
         Registrar {
@@ -164,9 +236,20 @@ impl<'s> Registrar<'s> {
             echo,
             offending,
             report: PendingReport::new(report),
-            refused: ArrayVec::new_const(),
+            closing: ArrayVec::new_const(),
             events: Events::new(),
             stats: RegistrarStats::default(),
+            peers,
+            enrp_due: None,
+            startup: Startup::NEW,
+            heartbeat: Heartbeat::default(),
+            update,
+            takeover: None,
+            claims,
+            leave: Leave::No,
+            last_dial: 0,
+            abandoned: ArrayVec::new_const(),
+            targets: ArrayVec::new_const(),
             config,
         }
     }
@@ -195,8 +278,20 @@ impl<'s> Registrar<'s> {
         self.now = self.now.max(now);
     }
 
-    fn message(&mut self, assoc: AssocId, bytes: &[u8]) -> Result<(), RecvError> {
-        if self.reply.is_some() || self.report.is_pending() {
+    /// Whether something that was called for by an input before has not been polled yet.
+    fn is_busy(&self) -> bool {
+        self.reply.is_some() || self.report.is_pending() || self.update.is_pending()
+    }
+
+    /// An association is to be closed, by us.
+    fn close(&mut self, assoc: AssocId) {
+        if self.closing.try_push(assoc).is_err() {
+            debug!("more associations to close than are kept");
+        }
+    }
+
+    fn asap_message(&mut self, assoc: AssocId, bytes: &[u8]) -> Result<(), RecvError> {
+        if self.is_busy() {
             return Err(RecvError::Busy);
         }
         if self.assocs.get(assoc).is_none() {
@@ -206,7 +301,7 @@ impl<'s> Registrar<'s> {
             Ok(parsed) => parsed,
             Err(error) => {
                 if !self.unusable_registration(assoc, bytes, &error) {
-                    self.report.parse_error(assoc, bytes, &error);
+                    self.report.parse_error(Ppid::Asap, assoc, bytes, &error);
                 }
                 return Err(RecvError::Malformed(error.kind));
             }
@@ -224,7 +319,7 @@ impl<'s> Registrar<'s> {
             _ => Err(RecvError::Unexpected),
         };
         if !self.report.is_pending() {
-            self.report.reports(assoc, bytes, &parsed.reports);
+            self.report.reports(Ppid::Asap, assoc, bytes, &parsed.reports);
         }
         done
     }
@@ -233,7 +328,7 @@ impl<'s> Registrar<'s> {
         let counter = match error {
             RecvError::Malformed(_) => &mut self.stats.malformed,
             RecvError::Unexpected | RecvError::UnknownAssoc | RecvError::NotOwner => &mut self.stats.unexpected,
-            RecvError::Full | RecvError::Busy => return,
+            RecvError::Full | RecvError::Busy | RecvError::NotServing => return,
         };
         *counter = counter.wrapping_add(1);
     }
@@ -246,9 +341,7 @@ impl<'s> Registrar<'s> {
         if self.assocs.open(assoc, link, peer) {
             return Ok(());
         }
-        if self.refused.try_push(assoc).is_err() {
-            debug!("more associations to refuse than are kept");
-        }
+        self.close(assoc);
         Err(RecvError::Full)
     }
 
@@ -257,10 +350,47 @@ impl<'s> Registrar<'s> {
             self.reply = None;
         }
         self.report.closed(assoc);
-        self.refused.retain(|refused| *refused != assoc);
+        self.closing.retain(|closing| *closing != assoc);
         self.unsubscribe_all(assoc);
         self.association_lost(assoc);
+        self.enrp_closed(assoc);
         self.assocs.close(assoc);
+    }
+
+    /// The next thing that has to be done by the adapter.
+    fn step(&mut self, now: Instant, buf: &mut [u8]) -> Option<Result<Step, EmitError>> {
+        let asap =
+            |written: Result<(AssocId, usize), EmitError>| written.map(|(to, len)| Step::Send(to, Ppid::Asap, len));
+        if let Some(written) = self.emit_reply(buf) {
+            return Some(asap(written));
+        }
+        if let Some((to, ppid)) = self.report.pending() {
+            let server = self.assocs.get(to).map_or(ServerId::NONE, |slot| slot.server);
+            let written = self.report.emit(self.id, server, buf)?;
+            self.stats.errors = self.stats.errors.wrapping_add(u64::from(written.is_ok()));
+            return Some(written.map(|(to, len)| Step::Send(to, ppid, len)));
+        }
+        if let Some(written) = self.poll_update(buf) {
+            return Some(written.map(|(to, len)| Step::Send(to, Ppid::Enrp, len)));
+        }
+        // What was to be said on it has been said.
+        if let Some(assoc) = self.closing.pop() {
+            return Some(Ok(Step::Close(assoc)));
+        }
+        if let Some(written) = self.poll_elements(now, buf) {
+            return Some(asap(written));
+        }
+        if self.update.is_pending() || !self.closing.is_empty() {
+            // Looking after an element has brought news; it goes out before anything else happens.
+            return self.step(now, buf);
+        }
+        if let Some(step) = self.poll_enrp(now, buf) {
+            return Some(step);
+        }
+        if let Some(written) = self.poll_updates(now, buf) {
+            return Some(asap(written));
+        }
+        self.poll_announce(now, buf).map(|written| written.map(|len| Step::Announce(Ppid::Asap, len)))
     }
 }
 
@@ -269,17 +399,28 @@ impl Machine for Registrar<'_> {
 
     fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), RecvError> {
         self.advance(now);
+        self.begin();
         let done = match input {
-            Input::Timeout | Input::ConnectFailed { .. } => Ok(()),
-            Input::Message { assoc, ppid: Ppid::Asap, bytes } => self.message(assoc, bytes),
-            Input::Message { .. } => Err(RecvError::Unexpected),
-            Input::Datagram { ppid, bytes, .. } => {
-                announcement(ppid, bytes).and_then(|message| self.server_announce(&message))
+            Input::Timeout => Ok(()),
+            Input::Message { assoc, ppid: Ppid::Asap, bytes } => self.asap_message(assoc, bytes),
+            Input::Message { assoc, ppid: Ppid::Enrp, bytes } => self.enrp_message(assoc, bytes),
+            Input::Datagram { ppid: Ppid::Asap, bytes, .. } => {
+                announcement(Ppid::Asap, bytes).and_then(|message| self.server_announce(&message))
             }
-            Input::Connected { assoc, link, peer, .. } => self.connected(assoc, link, peer),
+            Input::Datagram { from, ppid: Ppid::Enrp, bytes } => self.enrp_datagram(from, bytes),
+            Input::Connected { assoc, dial, link, peer } => self.connected(assoc, link, peer).map(|()| {
+                if let Some(dial) = dial {
+                    self.dialled(dial, assoc);
+                }
+            }),
+            Input::ConnectFailed { dial } => {
+                self.connect_failed(dial);
+                Ok(())
+            }
             // RFC 5352, 3.5: what could not be delivered to an element may have been its keep-alive.
             Input::SendFailed { assoc } => {
                 self.association_lost(assoc);
+                self.enrp_send_failed(assoc);
                 Ok(())
             }
             Input::Closed { assoc } => {
@@ -295,38 +436,26 @@ impl Machine for Registrar<'_> {
 
     fn poll<'b>(&'b mut self, now: Instant, buf: &'b mut [u8]) -> Output<'b, RegistrarEvent> {
         self.advance(now);
+        self.begin();
         let now = self.now;
         loop {
-            let emitted = match self.emit_reply(buf) {
-                Some(emitted) => Some(emitted),
-                None => match self.report.emit(buf) {
-                    Some(emitted) => {
-                        self.stats.errors = self.stats.errors.wrapping_add(u64::from(emitted.is_ok()));
-                        Some(emitted)
-                    }
-                    None => match self.poll_elements(now, buf) {
-                        Some(emitted) => Some(emitted),
-                        None => self.poll_updates(now, buf),
-                    },
-                },
-            };
-            match emitted {
-                Some(Ok((to, len))) => return transmit(to, buf, len),
-                Some(Err(EmitError::BufferTooSmall { needed })) => return Output::BufferTooSmall { needed },
-                Some(Err(EmitError::TooLong)) => continue,
-                None => {}
-            }
-            match self.poll_announce(now, buf) {
-                Some(Ok(len)) => {
+            match self.step(now, buf) {
+                Some(Ok(Step::Send(to, ppid, len))) => {
                     let bytes = buf.get(..len).unwrap_or(&[]);
-                    return Output::Transmit(Transmit { to: Destination::Channel, ppid: Ppid::Asap, bytes });
+                    return Output::Transmit(Transmit { to: Destination::Assoc(to), ppid, bytes });
                 }
+                Some(Ok(Step::Announce(ppid, len))) => {
+                    let bytes = buf.get(..len).unwrap_or(&[]);
+                    return Output::Transmit(Transmit { to: Destination::Channel, ppid, bytes });
+                }
+                Some(Ok(Step::Connect(dial, link, ppid))) => {
+                    return Output::Connect { dial, link, ppid, to: &self.targets };
+                }
+                Some(Ok(Step::Abandon(dial))) => return Output::Abandon { dial },
+                Some(Ok(Step::Close(assoc))) => return Output::Disconnect { assoc },
                 Some(Err(EmitError::BufferTooSmall { needed })) => return Output::BufferTooSmall { needed },
                 Some(Err(EmitError::TooLong)) => continue,
                 None => {}
-            }
-            if let Some(assoc) = self.refused.pop() {
-                return Output::Disconnect { assoc };
             }
             return match self.events.pop() {
                 Some(Queued::Event(event)) => Output::Event(event),
@@ -337,6 +466,7 @@ impl Machine for Registrar<'_> {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        earliest(earliest(self.handlespace.next_deadline(), self.updates_due), self.announcer.deadline())
+        let asap = earliest(self.handlespace.next_deadline(), self.updates_due);
+        earliest(asap, earliest(self.announcer.deadline(), self.enrp_due))
     }
 }

@@ -1,10 +1,10 @@
 //! Registration and deregistration at the registrar (RFC 5352, 3.1 and 3.2).
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use super::reply::{Refusal, Reply, ReplyKind};
 use super::{Registrar, RegistrarEvent, RemovalReason};
-use crate::handlespace::{ElementRef, PoolRef, RegisterError, RegisteredKind, Registration};
+use crate::handlespace::{ElementRef, PoolRef, RegisterError, RegisteredKind, Registration, WatchState};
 use crate::wire::asap::{Deregistration, Registration as RegistrationMessage, unusable_registration};
 use crate::wire::{ParseError, ParseErrorKind, PoolElementParam, PoolHandle, Transport};
 use crate::{AssocId, Instant, Link, PeId, RecvError, ServerId};
@@ -13,6 +13,10 @@ impl Registrar<'_> {
     /// RFC 5352, 3.1: rules 1 to 5. Whatever comes of it is answered.
     pub(super) fn registration(&mut self, assoc: AssocId, message: &RegistrationMessage<'_>) -> Result<(), RecvError> {
         let id = message.element.id;
+        if self.leave.is_leaving() {
+            self.close(assoc);
+            return Err(RecvError::NotServing);
+        }
         if !self.echo.set(message.pool_handle.as_bytes()) {
             // The answer would have to repeat a handle that is longer than this registrar can hold.
             self.report.lack_of_resources(assoc);
@@ -46,7 +50,8 @@ impl Registrar<'_> {
     }
 
     fn register(&mut self, assoc: AssocId, message: &RegistrationMessage<'_>) -> Result<(), Refusal> {
-        let RegistrationMessage { pool_handle, element } = *message;
+        let RegistrationMessage { pool_handle, mut element } = *message;
+        element.lifetime = self.config.enrp.compat.elements().lifetime_in(element.lifetime);
         self.check_values(&element)?;
         let peer = self.assocs.get(assoc).ok_or(Refusal::Unspecified)?;
         if peer.link() == Link::Tcp && !self.config.register_over_tcp {
@@ -63,21 +68,28 @@ impl Registrar<'_> {
         if !bound_here && peer.elements >= self.config.max_elements_per_association {
             return Err(Refusal::LackOfResources);
         }
+        if let Some(known) = known.filter(|known| self.home_of(*known) != Some(self.id)) {
+            self.step_over(known, false);
+        }
+        let peer = self.assocs.get(assoc).ok_or(Refusal::Unspecified)?;
         // Rule 4: this server is the owner, whoever was before, and keeps where the registration came from.
-        let registration =
-            Registration { home: self.id, asap_transport: peer.transport(), ..Registration::from(element) };
+        let asap_transport = match (peer.transport(), element.asap_transport) {
+            // Over TCP an element names the port at which it is reached; whether it names its own address is not asked.
+            (Some(Transport::Tcp(from)), Some(Transport::Tcp(named))) if named.port() != 0 => {
+                Some(Transport::Tcp(SocketAddr::new(from.ip(), named.port())))
+            }
+            (from, _) => from,
+        };
+        let registration = Registration { home: self.id, asap_transport, ..Registration::from(element) };
         let unchanged = known.is_some_and(|known| self.is_registered_as(known, &registration));
         let registered = self.handlespace.register(self.now, pool_handle, &registration);
         let registered = registered.map_err(|error| self.refusal(error, pool_handle))?;
 
         if !bound_here {
-            self.unbind(registered.element);
-            self.handlespace.bind(registered.element, assoc);
-            if let Some(peer) = self.assocs.get_mut(assoc) {
-                peer.elements = peer.elements.saturating_add(1);
-            }
+            self.bind(registered.element, assoc);
         }
         self.alive(registered.element);
+        self.announce_add(registered.element);
         if !unchanged {
             self.pool_changed(registered.pool);
         }
@@ -116,7 +128,7 @@ impl Registrar<'_> {
     }
 
     /// Whether users would be told the same of the element.
-    fn is_registered_as(&self, known: ElementRef, registration: &Registration<'_>) -> bool {
+    pub(super) fn is_registered_as(&self, known: ElementRef, registration: &Registration<'_>) -> bool {
         self.handlespace.element(known).is_some_and(|view| {
             view.user_transport() == Some(registration.user_transport)
                 && view.policy() == Some(registration.policy)
@@ -147,12 +159,23 @@ impl Registrar<'_> {
             let owner = self.assoc_of(element).filter(|bound| self.assocs.get(*bound).is_some());
             if owner.is_some_and(|owner| owner != assoc) {
                 refused = Some(Refusal::Security);
-            } else {
+            } else if self.home_of(element) == Some(self.id) {
                 self.remove(element, RemovalReason::Deregistered);
+            } else {
+                self.deregister_elsewhere(element);
             }
         }
         self.reply = Some(Reply { to: assoc, kind: ReplyKind::Deregistration { id: message.id, refused } });
         if refused.is_some() { Err(RecvError::NotOwner) } else { Ok(()) }
+    }
+
+    /// An element whose home is another registrar deregisters here: it cannot reach its home. Only the home can remove it,
+    /// so this registrar becomes the home before.
+    fn deregister_elsewhere(&mut self, element: ElementRef) {
+        if self.become_home(element).is_ok() {
+            let now = self.now;
+            self.watch(element, WatchState::Leaving, now);
+        }
     }
 
     pub(super) fn element(&self, pool_handle: PoolHandle<'_>, id: PeId) -> Option<ElementRef> {
@@ -162,6 +185,15 @@ impl Registrar<'_> {
 
     pub(super) fn assoc_of(&self, element: ElementRef) -> Option<AssocId> {
         self.handlespace.watch(element)?.assoc()
+    }
+
+    /// The element comes to an association, from the one that it was on.
+    pub(super) fn bind(&mut self, element: ElementRef, assoc: AssocId) {
+        self.unbind(element);
+        self.handlespace.bind(element, assoc);
+        if let Some(peer) = self.assocs.get_mut(assoc) {
+            peer.elements = peer.elements.saturating_add(1);
+        }
     }
 
     /// The element leaves its association, which has one less.
@@ -179,6 +211,11 @@ impl Registrar<'_> {
         if let Some(pool) = self.handlespace.pool(view.pool) {
             info!("{} removed from pool {}: {}", id, pool.handle, reason.text());
         }
+        if view.home == self.id {
+            // RFC 5353, 3.3.2. What a registrar knows from others it does not announce.
+            self.announce_delete(element);
+        }
+        self.step_over(element, true);
         self.unbind(element);
         if let Some(removed) = self.handlespace.remove(element) {
             if removed.pool_removed {
@@ -189,7 +226,10 @@ impl Registrar<'_> {
         }
         let stats = &mut self.stats;
         match reason {
-            RemovalReason::Deregistered => {}
+            RemovalReason::Deregistered
+            | RemovalReason::ByHome
+            | RemovalReason::Unlisted
+            | RemovalReason::Inconsistent => {}
             RemovalReason::Expired => stats.expired = stats.expired.wrapping_add(1),
             RemovalReason::Unreachable => stats.lost = stats.lost.wrapping_add(1),
             RemovalReason::Reported => stats.reported = stats.reported.wrapping_add(1),
@@ -206,7 +246,7 @@ impl Registrar<'_> {
             // RFC 5352, 3.5: plus/minus 50 per cent, so that keep-alives do not come in bursts.
             self.now + self.rng.jitter(interval, 50)
         };
-        self.watch(element, crate::handlespace::WatchState::Idle, due);
+        self.watch(element, WatchState::Idle, due);
     }
 
     pub(super) fn home_of(&self, element: ElementRef) -> Option<ServerId> {

@@ -21,6 +21,11 @@ impl Registrar<'_> {
             return Err(RecvError::Full);
         }
         let kind = match self.handlespace.find_pool(message.pool_handle) {
+            None if !self.startup.is_serving() => {
+                // RFC 5353, 3.2.3, step 5: nothing is known for certain before. Another registrar does know.
+                self.close(assoc);
+                return Err(RecvError::NotServing);
+            }
             None => ReplyKind::NoResolution { refused: Refusal::UnknownPool },
             Some(pool) => {
                 let accepts_updates = message.subscribe && self.subscribe(assoc, pool, message.pool_handle);

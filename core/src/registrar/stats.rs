@@ -40,4 +40,18 @@ pub struct RegistrarStats {
     pub unexpected: u64,
     /// Error reports sent.
     pub errors: u64,
+    /// Presences sent to peers (RFC 5353, 3.4.2), not counting those to the multicast channel.
+    pub presences: u64,
+    /// Updates of the handlespace sent to peers (RFC 5353, 3.3), one for each peer.
+    pub handle_updates: u64,
+    /// Pages of handle tables sent (RFC 5353, 3.2.3 and 3.6.3).
+    pub table_pages: u64,
+    /// Requests for the handle table that were refused.
+    pub table_rejections: u64,
+    /// Re-synchronisations with a peer that were finished (RFC 5353, 3.6.3).
+    pub resynchronisations: u64,
+    /// Takeovers that were announced (RFC 5353, 3.5.1).
+    pub takeovers_begun: u64,
+    /// Takeovers that were carried out (RFC 5353, 3.5.2).
+    pub takeovers: u64,
 }

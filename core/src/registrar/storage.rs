@@ -1,13 +1,15 @@
 //! The memory of a registrar.
 
 use super::assoc::AssocSlot;
+use super::claim::Claim;
+use super::peers::PeerSlot;
 use super::subscription::Subscription;
 use crate::handlespace::HandlespaceStorage;
 
 /// The memory of a [`Registrar`](super::Registrar), without an allocator. In a `static` it lands in `.bss`.
 ///
 /// * `POOLS`, `ELEMENTS`: how many of them there can be at once.
-/// * `PEERS`: how many registrars there can be whose elements are known, with one's own.
+/// * `PEERS`: how many registrars there can be in the operational scope, with one's own: 1 for one that stands alone.
 /// * `ASSOCS`: how many associations. One with [`AssocId::slot`](crate::AssocId::slot) at or above it is disconnected.
 /// * `SUBSCRIPTIONS`: how many of them, of all associations together.
 /// * `HANDLE`: bytes of the longest pool handle.
@@ -30,7 +32,14 @@ pub struct RegistrarStorage<
     pub(super) echo: [u8; HANDLE],
     pub(super) offending: [u8; DATA],
     pub(super) report: [u8; DATA],
+    pub(super) peers: [PeerSlot; PEERS],
+    pub(super) claims: [Claim; CLAIMS],
+    pub(super) gone_handle: [u8; HANDLE],
+    pub(super) gone_parameters: [u8; DATA],
 }
+
+/// How many pool elements are dialled at once after a takeover, in memory of fixed size.
+const CLAIMS: usize = 4;
 
 impl<
     const POOLS: usize,
@@ -52,6 +61,10 @@ impl<
             echo: [0; HANDLE],
             offending: [0; DATA],
             report: [0; DATA],
+            peers: [const { PeerSlot::EMPTY }; PEERS],
+            claims: [Claim::EMPTY; CLAIMS],
+            gone_handle: [0; HANDLE],
+            gone_parameters: [0; DATA],
         }
     }
 }
@@ -79,8 +92,10 @@ pub struct RegistrarLimits {
     pub pools: u32,
     /// Pool elements of all pools. 4,000,000.
     pub elements: u32,
-    /// Registrars whose elements are known, with this one. 256.
+    /// Registrars in the operational scope, with this one. 256.
     pub peers: u32,
+    /// Pool elements that are dialled at once after a takeover. 256.
+    pub claims: u32,
     /// Associations: all slots must be below it. 1,000,000.
     pub associations: u32,
     /// Subscriptions of all associations. 1,000,000.
@@ -96,6 +111,7 @@ impl Default for RegistrarLimits {
             pools: 1_000_000,
             elements: 4_000_000,
             peers: 256,
+            claims: 256,
             associations: 1_000_000,
             subscriptions: 1_000_000,
             handle_len: crate::wire::PoolHandle::MAX_LEN,

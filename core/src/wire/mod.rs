@@ -36,6 +36,7 @@ pub use asap::AsapMessage;
 pub use checksum::{ChecksumAccumulator, element_sum};
 pub use enrp::{EnrpBody, EnrpMessage};
 pub use error::{EmitError, ParseError, ParseErrorKind};
+pub(crate) use list::Item;
 pub use list::List;
 pub use message::{MAX_MESSAGE_LEN, Parsed, padded_len};
 pub use param::{

@@ -43,6 +43,15 @@ pub enum UpdateAction {
     Delete,
 }
 
+impl UpdateAction {
+    pub(crate) const fn to_wire(self) -> u16 {
+        match self {
+            UpdateAction::Add => 0,
+            UpdateAction::Delete => 1,
+        }
+    }
+}
+
 const T: u8 = 0x01;
 
 impl<'a> Body<'a> for HandleUpdate<'a> {
@@ -68,10 +77,7 @@ impl<'a> Body<'a> for HandleUpdate<'a> {
     }
 
     fn emit_value(&self, w: &mut Writer<'_>) {
-        w.u16(match self.action {
-            UpdateAction::Add => 0,
-            UpdateAction::Delete => 1,
-        });
+        w.u16(self.action.to_wire());
         w.u16(0);
         self.pool_handle.emit_into(w);
         self.element.emit_item(w);

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rserpool_core::PeId;
 use rserpool_core::wire::{Lifetime, Policy, Transport};
-use rserpool_std::{PoolElement, Registration, Service};
+use rserpool_std::driver::StartError;
+use rserpool_std::{AsapListen, EndpointOptions, PoolElement, Registration, Service};
 
 use self::child::Child;
 use self::echo::Echo;
@@ -53,6 +54,10 @@ pub(crate) struct Args {
     /// How long the service goes on after it has left the pool, so that its users can move on
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::duration)]
     drain: Duration,
+    /// Where to let a registrar connect that takes over from the one that has failed: off, a port, or an address. auto:
+    /// where the registrars see this host, at a port that the system chooses
+    #[arg(long, value_name = "WHERE", default_value = "auto", value_parser = values::asap_listen)]
+    asap_listen: AsapListen,
     /// Be the service: send back what comes in, on the address of --service (its port may be 0)
     #[arg(long, conflicts_with = "command")]
     echo: bool,
@@ -107,7 +112,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
     if address.socket.ip().is_unspecified() {
         return Err(Error::value("--service", &args.service, "an address that users can connect to is wanted"));
     }
-    let endpoint = PoolElement::new(args.endpoint.options()?).map_err(|error| Error::system("start", error))?;
+    let options = EndpointOptions { asap_listen: args.asap_listen, ..args.endpoint.options()? };
+    let endpoint = PoolElement::new(options).map_err(|error| start_error(&error))?;
     let mut policy = PolicySource::new(&args)?;
     // Last: whatever else can fail has not.
     let child = match args.command.split_first() {
@@ -170,6 +176,14 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
             });
         }
     }
+}
+
+fn start_error(error: &rserpool_std::Error) -> Error {
+    let advice = match error {
+        rserpool_std::Error::Start(StartError::Listen { .. }) => "; '--asap-listen' takes another address or port",
+        _ => "",
+    };
+    Error::system("start", format_args!("{error}{advice}"))
 }
 
 /// Keeps the registration in step with whether the service is there.

@@ -51,7 +51,7 @@ impl EndpointArgs {
         let registrars =
             if self.registrars.is_empty() && options.channels.is_empty() { &localhost[..] } else { &self.registrars };
         for registrar in registrars {
-            options = options.registrar(registrar).map_err(|error| no_registrar(registrar, &error))?;
+            options = options.registrar(registrar).map_err(|error| no_host("--registrar", registrar, &error))?;
         }
         // The answers come from next door or from an operator's network: hunting once in ten seconds is for firmware.
         options.asap.t5_server_hunt = Duration::from_secs(1);
@@ -59,16 +59,17 @@ impl EndpointArgs {
     }
 }
 
-fn no_registrar(registrar: &str, error: &rserpool_std::Error) -> Error {
+/// Why the name of a registrar is of no use.
+pub(crate) fn no_host(flag: &str, name: &str, error: &rserpool_std::Error) -> Error {
     let wanted = "HOST, HOST:PORT or [IPV6]:PORT is wanted";
     match error {
         rserpool_std::Error::Name { error: Some(error), .. } if error.kind() == ErrorKind::InvalidInput => {
-            Error::value("--registrar", registrar, format_args!("{wanted}: {error}"))
+            Error::value(flag, name, format_args!("{wanted}: {error}"))
         }
         rserpool_std::Error::Name { error: Some(error), .. } => {
-            Error::system(format_args!("find the host of '--registrar {registrar}'"), error)
+            Error::system(format_args!("find the host of '{flag} {name}'"), error)
         }
-        error => Error::value("--registrar", registrar, error),
+        error => Error::value(flag, name, error),
     }
 }
 
@@ -79,7 +80,7 @@ pub(crate) struct MulticastArgs {
     /// Use the IPv4 multicast group 224.0.1.185, or the groups of --group
     #[arg(long)]
     pub(crate) multicast: bool,
-    /// A multicast group, IPv4 or IPv6; implies --multicast. rsplib's is 239.0.0.50; the RFC's for IPv6 is ff0X::133
+    /// A multicast group of ASAP, IPv4 or IPv6; implies --multicast. rsplib's is 239.0.0.50; the RFC's for IPv6 ff0X::133
     #[arg(long = "group", value_name = "ADDRESS[:PORT]")]
     groups: Vec<String>,
     /// On which interfaces: an IPv4 address of one, or for IPv6 groups its index
@@ -95,13 +96,29 @@ impl MulticastArgs {
         self.multicast || !self.groups.is_empty()
     }
 
+    /// The channels of ASAP.
     pub(crate) fn channels(&self) -> Result<Vec<Channel>, Error> {
-        let mut channels = Vec::new();
-        if self.groups.is_empty() && self.multicast {
-            channels.push(Channel::v4(Ppid::Asap));
+        let groups =
+            self.groups.iter().map(|text| group("--group", text, Ppid::Asap)).collect::<Result<Vec<_>, _>>()?;
+        self.channels_of(Ppid::Asap, groups)
+    }
+
+    /// The channels of ENRP: these groups, or else those of ASAP on ENRP's port.
+    pub(crate) fn enrp_channels(&self, groups: &[String]) -> Result<Vec<Channel>, Error> {
+        if !groups.is_empty() && !self.is_wanted() {
+            return Err(Error::Usage("'--enrp-group' is of use only with '--multicast' or '--group'".to_owned()));
         }
-        for group in &self.groups {
-            channels.push(Channel::new(Ppid::Asap, self::group(group)?));
+        let groups = match groups {
+            [] => self.channels()?.iter().map(|asap| SocketAddr::new(asap.group.ip(), Ppid::Enrp.port())).collect(),
+            _ => groups.iter().map(|text| group("--enrp-group", text, Ppid::Enrp)).collect::<Result<_, _>>()?,
+        };
+        self.channels_of(Ppid::Enrp, groups)
+    }
+
+    fn channels_of(&self, protocol: Ppid, groups: Vec<SocketAddr>) -> Result<Vec<Channel>, Error> {
+        let mut channels: Vec<Channel> = groups.into_iter().map(|group| Channel::new(protocol, group)).collect();
+        if channels.is_empty() && self.multicast {
+            channels.push(Channel::v4(protocol));
         }
         let interfaces = self.interfaces.iter().map(|name| interface(name)).collect::<Result<Vec<_>, _>>()?;
         if !interfaces.is_empty() && channels.is_empty() {
@@ -123,14 +140,14 @@ impl MulticastArgs {
     }
 }
 
-fn group(text: &str) -> Result<SocketAddr, Error> {
+fn group(flag: &str, text: &str, protocol: Ppid) -> Result<SocketAddr, Error> {
     let address = match text.parse::<IpAddr>() {
-        Ok(ip) => Some(SocketAddr::new(ip, Ppid::Asap.port())),
+        Ok(ip) => Some(SocketAddr::new(ip, protocol.port())),
         Err(_) => text.parse().ok(),
     };
     address
         .filter(|address| address.ip().is_multicast())
-        .ok_or_else(|| Error::value("--group", text, "a multicast address is wanted, like 224.0.1.185 or ff02::133"))
+        .ok_or_else(|| Error::value(flag, text, "a multicast address is wanted, like 224.0.1.185 or ff02::133"))
 }
 
 fn interface(text: &str) -> Result<Interface, Error> {
@@ -142,14 +159,24 @@ fn interface(text: &str) -> Result<Interface, Error> {
     })
 }
 
-/// `HOST:PORT` with a literal address.
+/// `ADDRESS` or `ADDRESS:PORT` of ASAP.
 pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    literal(text, Ppid::Asap)
+}
+
+/// `ADDRESS` or `ADDRESS:PORT` of ENRP.
+pub(crate) fn enrp_address(text: &str) -> Result<SocketAddr, String> {
+    literal(text, Ppid::Enrp)
+}
+
+fn literal(text: &str, protocol: Ppid) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
+    let port = protocol.port();
     match text.parse::<IpAddr>() {
-        Ok(ip) => Ok(SocketAddr::new(ip, Ppid::Asap.port())),
-        Err(_) => Err("ADDRESS:PORT is wanted, like 192.0.2.1:3863 or [2001:db8::1]:3863".to_owned()),
+        Ok(ip) => Ok(SocketAddr::new(ip, port)),
+        Err(_) => Err(format!("ADDRESS:PORT is wanted, like 192.0.2.1:{port} or [2001:db8::1]:{port}")),
     }
 }
 

@@ -1,21 +1,24 @@
 //! `rserpool registrar`
 
+mod enrp;
+
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rserpool_core::{Ppid, RegistrarConfig, RegistrarLimits, ServerId};
 use rserpool_std::driver::{DriverConfig, StartError};
 use rserpool_std::{RegistrarOptions, RegistrarServer, control};
 
+use self::enrp::EnrpArgs;
 use crate::error::Error;
 use crate::network::{self, MulticastArgs};
 use crate::signals::{Signals, Wake};
 use crate::values;
 
-/// Run a registrar: pool elements register with it, pool users ask it
+/// Run a registrar: pool elements register with it, pool users ask it, other registrars share its handlespace
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -59,6 +62,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = RegistrarConfig::new().max_elements_per_association)]
     max_elements_per_association: u32,
     #[command(flatten)]
+    enrp: EnrpArgs,
+    #[command(flatten)]
     multicast: MulticastArgs,
     /// What to announce with --multicast. Default: the addresses of --listen
     #[arg(long = "announce", value_name = "ADDRESS:PORT", value_parser = network::socket_address)]
@@ -68,18 +73,22 @@ pub(crate) struct Args {
 const AFTER_HELP: &str = "\
 Examples:
   rserpool registrar                                   listen on port 3863
-  rserpool -v registrar --listen 192.0.2.1 --multicast announce it, and log what happens
+  rserpool -v registrar --listen 192.0.2.1 --multicast announce it, find others, log what happens
+  rserpool registrar --peer r2.example --peer r3.example
+                                                       one of three, which replace each other: RFC 5353
   rserpool --config /etc/rserpool.toml registrar       the flags from a file:
       [registrar]
       listen = [\"192.0.2.1:3863\", \"[2001:db8::1]:3863\"]
+      peer = [\"r2.example\", \"r3.example\"]
       keep-alive-interval = \"10s\"
-      multicast = true
 
-It ends on SIGTERM or SIGINT. `rserpool status` shows what it knows.";
+With --peer it copies the handlespace of one of them before it serves; where none can be reached it serves alone.
+On SIGTERM or SIGINT it asks its peers to take over its elements, and ends when they have; a second signal ends it at
+once. `rserpool status` shows what it knows, and its peers.";
 
 impl Args {
     fn options(&self) -> Result<RegistrarOptions, Error> {
-        let channels = self.multicast.channels()?;
+        let mut channels = self.multicast.channels()?;
         let mut registrar = RegistrarConfig {
             id: self.id.unwrap_or(ServerId::NONE),
             announce: self.multicast.is_wanted(),
@@ -100,6 +109,8 @@ impl Args {
                 return Err(Error::value("--announce", &address.to_string(), format!("at most {most} addresses")));
             }
         }
+        let enrp = self.enrp.options(&listen, &self.multicast)?;
+        registrar.enrp = enrp.config;
         let nothing_to_announce = self.announce.is_empty() && listen.iter().all(|a| a.ip().is_unspecified());
         if registrar.announce && nothing_to_announce {
             return Err(Error::Usage(
@@ -111,8 +122,11 @@ impl Args {
             Some(path) => Some(path.clone()),
             None => listen.first().map(SocketAddr::port).filter(|port| *port != 0).map(control::default_path),
         };
+        channels.extend(enrp.channels);
         Ok(RegistrarOptions {
             listen,
+            enrp_listen: enrp.listen,
+            peers: enrp.peers,
             channels,
             registrar,
             limits: RegistrarLimits {
@@ -126,12 +140,16 @@ impl Args {
     }
 }
 
-fn start_error(error: &rserpool_std::Error) -> Error {
+fn start_error(error: &rserpool_std::Error, enrp: &[SocketAddr]) -> Error {
     let advice = match error {
         rserpool_std::Error::Control { .. } => "; '--control' takes another path, or none for no socket",
-        rserpool_std::Error::Start(StartError::Listen { error, .. }) if error.kind() == ErrorKind::AddrInUse => {
-            "; does another registrar run there? '--listen' takes another address or port"
+        rserpool_std::Error::Start(StartError::Listen { error, address }) if error.kind() == ErrorKind::AddrInUse => {
+            match enrp.contains(address) {
+                true => "; does another registrar run there? '--enrp-listen' takes another address or port",
+                false => "; does another registrar run there? '--listen' takes another address or port",
+            }
         }
+        rserpool_std::Error::Peer { .. } => "; '--peer' takes the address of another registrar",
         _ => "",
     };
     Error::system("start the registrar", format_args!("{error}{advice}"))
@@ -140,10 +158,14 @@ fn start_error(error: &rserpool_std::Error) -> Error {
 pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
     let options = args.options()?;
     let control = options.control.clone();
+    let enrp_listen = options.enrp_listen.clone();
     let signals = Signals::new()?;
-    let registrar = RegistrarServer::start(options).map_err(|error| start_error(&error))?;
+    let registrar = RegistrarServer::start(options).map_err(|error| start_error(&error, &enrp_listen))?;
     for address in registrar.local_addrs() {
         tracing::warn!(id = %registrar.id(), "registrar listens on tcp://{address}");
+    }
+    for address in registrar.enrp_local_addrs() {
+        tracing::warn!(id = %registrar.id(), "and for other registrars on tcp://{address}");
     }
     if let Some(path) = control {
         tracing::info!("control socket {}", path.display());
@@ -157,6 +179,21 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
         }
     };
     tracing::warn!("{signal}: the registrar ends");
-    registrar.stop().map_err(|error| Error::Failed(error.to_string()))?;
+    leave(&registrar, &signals, args.enrp.leave_timeout()).map_err(|error| Error::Failed(error.to_string()))?;
+    registrar.stop_now().map_err(|error| Error::Failed(error.to_string()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Leaves the peers in good order, unless a second signal wants it quick.
+fn leave(registrar: &RegistrarServer, signals: &Signals, timeout: Duration) -> Result<(), rserpool_std::Error> {
+    registrar.leave()?;
+    // The registrar keeps to the time-out itself; this is for one that does not.
+    let deadline = Instant::now() + timeout + Duration::from_secs(1);
+    while !registrar.has_left() && registrar.is_running() && Instant::now() < deadline {
+        if let Some(Wake::Signal(name)) = signals.wait_for(Duration::from_millis(10)) {
+            tracing::warn!("{name} again: the registrar ends at once");
+            break;
+        }
+    }
+    Ok(())
 }

@@ -61,12 +61,14 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
 
 fn write(out: &mut impl Write, status: &RegistrarStatus) -> std::io::Result<()> {
     let paint = Paint::stdout();
+    let serving = if status.serving { "" } else { ", starting: it copies the handlespace of a peer" };
     writeln!(
         out,
-        "{}  up {:.0} s, {}",
+        "{}  up {:.0} s, {}{}",
         paint.bold(format_args!("registrar {:#010x}", status.id)),
         status.uptime,
-        status.listening.join(", ")
+        status.listening.join(", "),
+        paint.warn(serving)
     )?;
     writeln!(
         out,
@@ -74,45 +76,69 @@ fn write(out: &mut impl Write, status: &RegistrarStatus) -> std::io::Result<()> 
         status.pool_count, status.element_count, status.subscriptions, status.checksum
     )?;
     if status.element_count > 0 {
-        let mut table = Table::new(&["POOL", "ID", "HOME", "TRANSPORT", "ADDRESS", "POLICY", "EXPIRES"]).right(&[6]);
-        for pool in &status.pools {
-            for element in &pool.elements {
-                table.row([
-                    pool.handle.clone(),
-                    format!("{:#010x}", element.id),
-                    format!("{:#010x}", element.home),
-                    pool.transport.clone(),
-                    element.addresses.join(" "),
-                    element.policy.clone(),
-                    element.expires_in.map_or_else(|| "never".to_owned(), |seconds| format!("{seconds:.0} s")),
-                ]);
-            }
-        }
-        table.write(out)?;
-        let shown: usize = status.pools.iter().map(|pool| pool.elements.len()).sum();
-        let hidden = usize::try_from(status.element_count).unwrap_or(usize::MAX).saturating_sub(shown);
-        if hidden > 0 {
-            writeln!(out, "{}", paint.dim(format_args!("and {hidden} more (--elements)")))?;
-        }
-        writeln!(out)?;
+        elements(out, status)?;
     }
-    if !status.peers.is_empty() {
-        let mut table = Table::new(&["PEER", "ADDRESS", "STATE", "ELEMENTS", "CHECKSUM"]).right(&[3]);
-        for peer in &status.peers {
-            table.row([
-                format!("{:#010x}", peer.id),
-                peer.address.clone(),
-                peer.state.clone(),
-                peer.elements.to_string(),
-                format!("{:#06x}", peer.checksum),
-            ]);
-        }
-        table.write(out)?;
-        writeln!(out)?;
+    if !status.peers.is_empty() || !status.enrp_listening.is_empty() {
+        registrars(out, status)?;
     }
     let mut table = Table::new(&["COUNTER", "COUNT"]).right(&[1]);
     for (name, count) in status.counters.iter().filter(|(_, count)| *count > 0) {
         table.row([name.clone(), count.to_string()]);
     }
     table.write(out)
+}
+
+fn elements(out: &mut impl Write, status: &RegistrarStatus) -> std::io::Result<()> {
+    let mut table = Table::new(&["POOL", "ID", "HOME", "TRANSPORT", "ADDRESS", "POLICY", "EXPIRES"]).right(&[6]);
+    for pool in &status.pools {
+        for element in &pool.elements {
+            table.row([
+                pool.handle.clone(),
+                format!("{:#010x}", element.id),
+                format!("{:#010x}", element.home),
+                pool.transport.clone(),
+                element.addresses.join(" "),
+                element.policy.clone(),
+                element.expires_in.map_or_else(|| "never".to_owned(), |seconds| format!("{seconds:.0} s")),
+            ]);
+        }
+    }
+    table.write(out)?;
+    let shown: usize = status.pools.iter().map(|pool| pool.elements.len()).sum();
+    let hidden = usize::try_from(status.element_count).unwrap_or(usize::MAX).saturating_sub(shown);
+    if hidden > 0 {
+        writeln!(out, "{}", Paint::stdout().dim(format_args!("and {hidden} more (--elements)")))?;
+    }
+    writeln!(out)
+}
+
+/// All registrars with what they own, this one first: the checksums of one owner are the same wherever one looks.
+fn registrars(out: &mut impl Write, status: &RegistrarStatus) -> std::io::Result<()> {
+    let headings = ["REGISTRAR", "ADDRESS", "STATE", "CONNECTED", "HEARD", "ELEMENTS", "CHECKSUM"];
+    let mut table = Table::new(&headings).right(&[4, 5]);
+    table.row([
+        format!("{:#010x}", status.id),
+        status.enrp_listening.first().map_or("-", |url| url.trim_start_matches("tcp://")).to_owned(),
+        if status.serving { "this one" } else { "this one, starting" }.to_owned(),
+        "-".to_owned(),
+        "-".to_owned(),
+        status.owned.to_string(),
+        format!("{:#06x}", status.checksum),
+    ]);
+    for peer in &status.peers {
+        // What is known by its address alone owns nothing yet.
+        let known = peer.id != 0;
+        let or_dash = |known: bool, text: String| if known { text } else { "-".to_owned() };
+        table.row([
+            or_dash(known, format!("{:#010x}", peer.id)),
+            or_dash(!peer.address.is_empty(), peer.address.clone()),
+            if peer.rsplib { format!("{}, rsplib", peer.state) } else { peer.state.clone() },
+            if peer.connected { "yes" } else { "no" }.to_owned(),
+            peer.last_heard.map_or_else(|| "never".to_owned(), |seconds| format!("{seconds:.1} s ago")),
+            or_dash(known, peer.owned.to_string()),
+            or_dash(known, format!("{:#06x}", peer.checksum)),
+        ]);
+    }
+    table.write(out)?;
+    writeln!(out)
 }

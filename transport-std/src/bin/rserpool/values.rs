@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rserpool_core::wire::{Lifetime, Policy};
 use rserpool_core::{PeId, ServerId};
+use rserpool_std::AsapListen;
 
 /// The longest time that a flag takes, in hours. No clock overflows with it.
 const MAX_HOURS: u32 = 1_000_000;
@@ -66,6 +67,22 @@ pub(crate) fn server_id(text: &str) -> Result<ServerId, String> {
     match number(text)? {
         0 => Err("0 means \"no registrar\"; take 1 to 0xffffffff".to_owned()),
         id => Ok(ServerId(id)),
+    }
+}
+
+/// Where a pool element listens for registrars: `auto`, `off`, a port, or an address with or without one.
+pub(crate) fn asap_listen(text: &str) -> Result<AsapListen, String> {
+    let any_port = |ip: std::net::IpAddr| AsapListen::At((ip, 0).into());
+    match text {
+        "auto" => Ok(AsapListen::Auto { port: 0 }),
+        "off" => Ok(AsapListen::Off),
+        _ => match (text.parse(), text.parse()) {
+            (Ok(port), _) => Ok(AsapListen::Auto { port }),
+            (_, Ok(address)) => Ok(AsapListen::At(address)),
+            _ => text.parse().map(any_port).map_err(|_| {
+                "auto, off, PORT, ADDRESS or ADDRESS:PORT is wanted, like 3864 or 192.0.2.7:3864".to_owned()
+            }),
+        },
     }
 }
 

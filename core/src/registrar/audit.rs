@@ -1,0 +1,222 @@
+//! The audit of the handlespace (RFC 5353, 3.6), and the transfer of handle tables that it shares with the start (3.2.3).
+
+use core::time::Duration;
+
+use super::update::Source;
+use super::{Registrar, RegistrarEvent, RemovalReason};
+use crate::arena::Idx;
+use crate::handlespace::{Registration, WatchState};
+use crate::wire::enrp::{EnrpMessage, HandleTableRequest, HandleTableResponse};
+use crate::wire::{EmitError, PoolElementParam, PoolHandle};
+use crate::{Instant, RecvError};
+
+/// How many peers' elements are read anew at the same time. The others wait for their turn.
+const MAX_AT_ONCE: usize = 4;
+
+/// How the copy of a peer's elements, or of its whole handlespace, comes in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Sync {
+    #[default]
+    Idle,
+    /// To be asked for, once this is allowed.
+    Wanted,
+    /// A request is to be sent.
+    Asking {
+        /// The W flag: only what the peer owns.
+        own_only: bool,
+    },
+    /// The answer is awaited.
+    Awaiting { own_only: bool, until: Instant },
+}
+
+impl Sync {
+    fn is_under_way(self) -> bool {
+        matches!(self, Sync::Asking { .. } | Sync::Awaiting { .. })
+    }
+}
+
+impl Registrar<'_> {
+    /// RFC 5353, 3.6.1, steps 3 to 5: a peer's checksum of what it owns is compared with that of the copy.
+    pub(super) fn audit(&mut self, from: Idx, checksum: u16) {
+        let peer = self.peers.at(from);
+        if !self.startup.is_serving() || peer.sync != Sync::Idle || self.handlespace.checksum(peer.id) == checksum {
+            return;
+        }
+        debug!("the copy of the elements of {} differs", peer.id);
+        self.want_sync(from);
+    }
+
+    /// What a peer owns is to be read anew.
+    pub(super) fn want_sync(&mut self, from: Idx) {
+        let peer = self.peers.at_mut(from);
+        if peer.sync == Sync::Idle {
+            peer.sync = Sync::Wanted;
+            self.wake(self.now);
+        }
+    }
+
+    /// The whole handlespace is asked for (RFC 5353, 3.2.3, step 1).
+    pub(super) fn download(&mut self, from: Idx) {
+        self.peers.at_mut(from).sync = Sync::Asking { own_only: false };
+        self.wake(self.now);
+    }
+
+    /// When something is to be done about a peer's table.
+    pub(super) fn sync_deadline(&self, at: Idx) -> Option<Instant> {
+        let peer = self.peers.at(at);
+        match peer.sync {
+            // One that waits for its turn is looked at when another one ends.
+            Sync::Wanted if peer.assoc.is_some() => Some(peer.sync_not_before).filter(|at| *at > self.now),
+            Sync::Awaiting { until, .. } => Some(until),
+            Sync::Idle | Sync::Wanted | Sync::Asking { .. } => None,
+        }
+    }
+
+    /// The next request to a peer, if one is due. Time-outs are taken up.
+    pub(super) fn poll_sync(&mut self, to: Idx, buf: &mut [u8]) -> Option<Result<usize, EmitError>> {
+        let now = self.now;
+        let peer = self.peers.at(to);
+        peer.assoc?;
+        match peer.sync {
+            Sync::Idle => None,
+            Sync::Wanted => {
+                let busy = self.peers.iter().filter(|at| self.peers.at(*at).sync.is_under_way()).count();
+                if peer.sync_not_before > now || busy >= MAX_AT_ONCE {
+                    return None;
+                }
+                // 3.6.3, step 1.
+                self.handlespace.mark_owned(peer.id);
+                self.peers.at_mut(to).sync = Sync::Asking { own_only: true };
+                self.poll_sync(to, buf)
+            }
+            Sync::Asking { own_only } => {
+                // 3.6.3, step 2; 3.2.3, steps 1 and 3.
+                let body = HandleTableRequest { own_children_only: own_only }.into();
+                let message = EnrpMessage { sender: self.id, receiver: peer.id, body };
+                let written = message.emit(buf).map(<[u8]>::len);
+                if written.is_ok() {
+                    // 3.2.3: "SHOULD start a timer every time it finishes sending".
+                    let until = now + self.config.enrp.no_response();
+                    self.peers.at_mut(to).sync = Sync::Awaiting { own_only, until };
+                }
+                Some(written)
+            }
+            Sync::Awaiting { own_only, until } if until <= now => {
+                debug!("no answer from {} about its handle table", peer.id);
+                self.sync_failed(to, own_only);
+                None
+            }
+            Sync::Awaiting { .. } => None,
+        }
+    }
+
+    /// The transfer is over, without a result.
+    fn sync_failed(&mut self, from: Idx, own_only: bool) {
+        // A peer that is only slow may hold its session open that long; a request before would not begin a new one.
+        let pause = self.config.enrp.resync_interval.max(self.config.enrp.no_response().saturating_mul(2));
+        self.sync_ends(from, pause);
+        if !own_only {
+            self.mentor_failed(from);
+        }
+    }
+
+    fn sync_ends(&mut self, from: Idx, pause: Duration) {
+        let not_before = self.now + pause;
+        let peer = self.peers.at_mut(from);
+        peer.sync = Sync::Idle;
+        peer.sync_not_before = not_before;
+        self.wake(self.now);
+    }
+
+    /// The association is lost, and the transfer with it.
+    pub(super) fn sync_lost(&mut self, from: Idx) {
+        let peer = self.peers.at_mut(from);
+        if let Sync::Asking { own_only: false } | Sync::Awaiting { own_only: false, .. } = peer.sync {
+            peer.sync = Sync::Idle;
+            self.mentor_failed(from);
+        } else if peer.sync.is_under_way() {
+            peer.sync = Sync::Wanted;
+        }
+    }
+
+    /// A page has come.
+    pub(super) fn table_response(&mut self, from: Idx, message: &HandleTableResponse<'_>) -> Result<(), RecvError> {
+        let Sync::Awaiting { own_only, .. } = self.peers.at(from).sync else { return Err(RecvError::Unexpected) };
+        let sender = self.peers.at(from).id;
+        if message.rejected {
+            debug!("{} refuses to send its handle table", sender);
+            self.sync_ends(from, self.config.enrp.resync_interval);
+            if !own_only {
+                self.mentor_refused(from);
+            }
+            return Ok(());
+        }
+        let mut full = false;
+        for entry in message.entries.iter() {
+            for element in entry.elements.iter() {
+                let home = if element.home.is_none() { sender } else { element.home };
+                // 3.6.3, step 3: what the peer owns was asked for.
+                if own_only && home != sender {
+                    continue;
+                }
+                let added = if home == self.id {
+                    self.own_again(from, entry.pool_handle, &element)
+                } else if self.ensure_owner(home) {
+                    self.add_from_peer(from, entry.pool_handle, &element, home, Source::Table).map(|_| ())
+                } else {
+                    Err(RecvError::Full)
+                };
+                full |= added == Err(RecvError::Full);
+            }
+        }
+        if message.more {
+            self.peers.at_mut(from).sync = Sync::Asking { own_only };
+            self.wake(self.now);
+        } else if own_only {
+            self.sweep(from);
+        } else {
+            self.sync_ends(from, self.config.enrp.resync_interval);
+            self.downloaded(from);
+        }
+        if full { Err(RecvError::Full) } else { Ok(()) }
+    }
+
+    /// 3.6.3, step 5: what the peer has not listed is removed silently.
+    fn sweep(&mut self, from: Idx) {
+        let owner = self.peers.at(from).id;
+        let mut removed = 0u32;
+        let mut at = self.handlespace.next_owned(owner, None);
+        while let Some(element) = at {
+            at = self.handlespace.next_owned(owner, at);
+            if self.handlespace.watch(element).is_some_and(|watch| watch.marked) {
+                self.remove(element, RemovalReason::Unlisted);
+                removed = removed.saturating_add(1);
+            }
+        }
+        self.sync_ends(from, self.config.enrp.resync_interval);
+        self.stats.resynchronisations = self.stats.resynchronisations.wrapping_add(1);
+        self.events.push(RegistrarEvent::Resynchronised { peer: owner, removed });
+        info!("re-synchronised with {}, {} elements removed", owner, removed);
+    }
+
+    /// A table names this registrar as the home: one that was restarted with its old identifier. It is so again, and asks
+    /// the element as after a takeover.
+    fn own_again(
+        &mut self,
+        from: Idx,
+        pool_handle: PoolHandle<'_>,
+        element: &PoolElementParam<'_>,
+    ) -> Result<(), RecvError> {
+        if self.startup.is_serving() || self.element(pool_handle, element.id).is_some() {
+            return Ok(());
+        }
+        let lifetime = self.dialect(from).lifetime_in(element.lifetime);
+        let registration = Registration { home: self.id, lifetime, ..Registration::from(*element) };
+        let registered =
+            self.handlespace.register(self.now, pool_handle, &registration).map_err(|_| RecvError::Full)?;
+        self.pool_changed(registered.pool);
+        let now = self.now;
+        self.watch(registered.element, WatchState::Claimed, now);
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+//! How a registrar gets hold of pool elements that are its own by now and do not know it yet: it opens associations to
+//! them and sends keep-alives with the H flag (RFC 5353, 3.5.2, step 2; RFC 5352, 2.2.7 and 3.4).
+
+use core::time::Duration;
+
+use super::Registrar;
+use super::peers::addresses_of;
+use crate::arena::{Idx, Table};
+use crate::handlespace::{ElementRef, WatchState};
+use crate::{AssocId, DialId, Instant, Link};
+
+/// How long an element waits that cannot be taken care of yet, on average.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// An association to a pool element that is being opened, or has been lately: the other elements there use it, too.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Claim {
+    /// One that is reached by it.
+    element: ElementRef,
+    state: State,
+    /// When to give up dialling; then also, until when the element has time to come by itself.
+    until: Instant,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Free,
+    /// To be dialled.
+    Wanted,
+    Dialling(DialId),
+    Open(AssocId),
+}
+
+impl Claim {
+    pub(crate) const EMPTY: Claim =
+        Claim { element: ElementRef::new(Idx::NIL, 0), state: State::Free, until: Instant::ZERO };
+}
+
+/// The claims. A claim that finds no place waits, so that elements are dialled a few at a time.
+pub(super) struct Claims<'s>(Table<'s, Claim>);
+
+impl<'s> Claims<'s> {
+    pub(super) fn lent(places: &'s mut [Claim]) -> Self {
+        Claims(Table::Lent(places))
+    }
+
+    #[cfg(feature = "alloc")]
+    pub(super) fn growable(places: usize) -> Self {
+        Claims(Table::Grown(alloc::vec![Claim::EMPTY; places]))
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Claim> {
+        self.0.as_mut_slice().iter_mut()
+    }
+
+    fn find(&mut self, state: State) -> Option<&mut Claim> {
+        self.iter_mut().find(|claim| claim.state == state)
+    }
+
+    /// A place that is free, or whose association is open and will be found by its elements no more than needed.
+    fn place(&mut self) -> Option<&mut Claim> {
+        let places = self.0.as_mut_slice();
+        let free = places.iter().position(|claim| claim.state == State::Free);
+        let at = free.or_else(|| places.iter().position(|claim| matches!(claim.state, State::Open(_))))?;
+        places.get_mut(at)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let dialling = self.0.as_slice().iter().filter(|claim| matches!(claim.state, State::Dialling(_)));
+        dialling.map(|claim| claim.until).min()
+    }
+
+    /// An attempt that takes too long.
+    fn late(&self, now: Instant) -> Option<DialId> {
+        self.0.as_slice().iter().find_map(|claim| match claim.state {
+            State::Dialling(dial) if claim.until <= now => Some(dial),
+            _ => None,
+        })
+    }
+
+    pub(super) fn closed(&mut self, assoc: AssocId) {
+        if let Some(claim) = self.find(State::Open(assoc)) {
+            *claim = Claim::EMPTY;
+        }
+    }
+}
+
+impl Registrar<'_> {
+    /// Sees to an association for an element that is to be asked and has none.
+    pub(super) fn claim(&mut self, element: ElementRef) {
+        let now = self.now;
+        let transport = self.handlespace.asap_transport_bytes(element);
+        let handlespace = &self.handlespace;
+        let same =
+            |claim: &&Claim| claim.state != State::Free && handlespace.asap_transport_bytes(claim.element) == transport;
+        let there = if transport.is_empty() { None } else { self.claims.0.as_slice().iter().find(same).copied() };
+        match there.map(|claim| claim.state) {
+            Some(State::Open(assoc)) if self.assocs.get(assoc).is_some() => {
+                self.bind(element, assoc);
+                self.watch(element, WatchState::Claimed, now);
+            }
+            Some(State::Wanted | State::Dialling(_)) => self.claim_later(element),
+            _ => self.open_claim(element),
+        }
+    }
+
+    fn claim_later(&mut self, element: ElementRef) {
+        let due = self.now + self.rng.jitter(PAUSE, 50);
+        self.watch(element, WatchState::Claimed, due);
+    }
+
+    fn open_claim(&mut self, element: ElementRef) {
+        let until = self.now + self.config.keep_alive_timeout;
+        if self.claim_target(element).is_none() {
+            // Nowhere to dial. If the element lives it looks for a registrar itself.
+            return self.watch(element, WatchState::Lost, until);
+        }
+        let Some(claim) = self.claims.place() else { return self.claim_later(element) };
+        *claim = Claim { element, state: State::Wanted, until };
+        self.watch(element, WatchState::Claimed, Instant::MAX);
+        self.wake(self.now);
+    }
+
+    /// Where an element is to be dialled: keeps the addresses for the adapter.
+    fn claim_target(&mut self, element: ElementRef) -> Option<Link> {
+        let view = self.handlespace.element(element)?;
+        let (link, addresses) = addresses_of(&view.asap_transport()?, None)?;
+        self.targets = addresses;
+        (!self.targets.is_empty()).then_some(link)
+    }
+
+    /// The next element to dial, and those that could not be reached in time.
+    pub(super) fn poll_claims(&mut self, now: Instant) -> Option<(DialId, Link)> {
+        while let Some(claim) = self.claims.find(State::Wanted) {
+            let element = claim.element;
+            let Some(link) = self.claim_target(element) else {
+                // The element is gone, or has another transport by now.
+                if let Some(claim) = self.claims.find(State::Wanted) {
+                    *claim = Claim::EMPTY;
+                }
+                continue;
+            };
+            let dial = self.next_dial();
+            if let Some(claim) = self.claims.find(State::Wanted) {
+                claim.state = State::Dialling(dial);
+            }
+            return Some((dial, link));
+        }
+        while let Some(dial) = self.claims.late(now) {
+            self.abandon(dial);
+            self.claim_failed(dial);
+        }
+        None
+    }
+
+    /// An association to an element is up. `false`: it was not dialled for that.
+    pub(super) fn claim_connected(&mut self, dial: DialId, assoc: AssocId) -> bool {
+        let Some(claim) = self.claims.find(State::Dialling(dial)) else { return false };
+        claim.state = State::Open(assoc);
+        let element = claim.element;
+        if let Some(slot) = self.assocs.get_mut(assoc) {
+            slot.dialled = true;
+        }
+        if self.is_claimed(element) {
+            self.bind(element, assoc);
+            let now = self.now;
+            self.watch(element, WatchState::Claimed, now);
+        } else {
+            // It has come by itself, to this registrar or to another one, or is gone.
+            self.claims.closed(assoc);
+            self.close(assoc);
+        }
+        true
+    }
+
+    /// An element cannot be reached. For the rest of the time that an answer may take it may still come by itself.
+    pub(super) fn claim_failed(&mut self, dial: DialId) {
+        let Some(claim) = self.claims.find(State::Dialling(dial)) else { return };
+        let Claim { element, until, .. } = core::mem::take(claim);
+        if self.is_claimed(element) {
+            let due = until.max(self.now);
+            self.watch(element, WatchState::Lost, due);
+        }
+    }
+
+    fn is_claimed(&self, element: ElementRef) -> bool {
+        self.handlespace.watch(element).is_some_and(|watch| watch.state == WatchState::Claimed)
+    }
+}
