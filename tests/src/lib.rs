@@ -1,4 +1,5 @@
 //! What the tests share.
 
 pub mod scene;
+pub mod sim;
 pub mod tshark;
