@@ -85,6 +85,7 @@ impl<'s> Blobs<'s> {
     }
 
     /// The string of slot `i`, which has `len` bytes.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn get(&self, i: Idx, len: usize) -> &[u8] {
         let found = match self {
             Blobs::Lent { bytes, room } => i.position().checked_mul(*room).and_then(|start| bytes.get(start..)),

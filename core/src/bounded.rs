@@ -3,7 +3,8 @@
 use arrayvec::ArrayVec;
 
 /// Copies as many bytes as both have.
-#[inline]
+#[cfg_attr(not(target_os = "none"), inline)]
+#[cfg_attr(target_os = "none", inline(never))]
 pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
     let len = to.len().min(from.len());
     if let (Some((to, _)), Some((from, _))) = (to.split_at_mut_checked(len), from.split_at_checked(len)) {

@@ -43,16 +43,19 @@ impl Instant {
     }
 }
 
-/// Microseconds of a duration, rounded up, so that a deadline is never early.
+/// Microseconds of a duration, rounded up, so that a deadline is never early. Not inlined, and without 128-bit numbers:
+/// it is called from everywhere, and chips are small.
+#[inline(never)]
 pub(crate) fn micros(duration: Duration) -> u64 {
-    let micros = duration.as_nanos().div_ceil(1_000);
-    u64::try_from(micros).unwrap_or(u64::MAX)
+    let whole = duration.as_secs().saturating_mul(1_000_000);
+    whole.saturating_add(u64::from(duration.subsec_nanos().div_ceil(1_000)))
 }
 
 /// Saturates at [`Instant::MAX`].
 impl Add<Duration> for Instant {
     type Output = Instant;
 
+    #[cfg_attr(target_os = "none", inline(never))]
     fn add(self, duration: Duration) -> Instant {
         Instant(self.0.saturating_add(micros(duration)))
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use harness::*;
 use rserpool_core::wire::asap::RegistrationResponse;
 use rserpool_core::wire::cause::Cause;
-use rserpool_core::wire::{AsapMessage, Lifetime, OperationError, Policy};
+use rserpool_core::wire::{AsapMessage, Lifetime, OperationError, Policy, Transport};
 use rserpool_core::{ElementEvent, ElementInfo, ElementKey, PeId, RegisterError};
 
 /// A pool element whose home is a script; and the script's association with it.
@@ -306,4 +306,40 @@ fn what_cannot_be_registered_is_refused_before_it_is_sent() {
     assert_eq!(refused(ElementInfo { policy: long, ..info(b"a") }), RegisterError::TooLong);
     sim.register(pe, &info_with_id(b"a", 1));
     assert_eq!(sim.pe(pe, |pe, now| pe.register(now, &info_with_id(b"a", 1))), Err(RegisterError::DuplicateId));
+}
+
+/// 3.1: a registration replaces the one before it. Here because the host's address has changed.
+#[test]
+fn elements_move_with_their_host() {
+    let mut sim = Sim::new(1);
+    let registrar = sim.registrar();
+    let pe = sim.element(&[registrar]);
+    let at = |text: &str| text.parse::<std::net::SocketAddr>().unwrap();
+    let tcp = ElementInfo { user_transport: Transport::Tcp(at("192.0.2.7:7")), ..info(b"tcp") };
+    let addresses = ["192.0.2.7".parse().unwrap(), "198.51.100.7".parse().unwrap()];
+    let sctp = ElementInfo { user_transport: Transport::sctp(9, &addresses), ..info(b"sctp") };
+    let other = ElementInfo { user_transport: Transport::Tcp(at("203.0.113.9:7")), ..info(b"other") };
+    let keys = [&tcp, &sctp, &other].map(|info| sim.register(pe, info));
+    sim.run_secs(1);
+    let before = sim.count(pe, REGISTRATION);
+
+    let (from, to) = ("192.0.2.7".parse().unwrap(), "192.0.2.200".parse().unwrap());
+    sim.pe(pe, |pe, now| pe.move_host(now, from, to));
+    sim.run_secs(1);
+    let sent = sim.sent(pe, REGISTRATION);
+    let moved: Vec<Vec<_>> = sent[before..]
+        .iter()
+        .map(|sent| match sent.message() {
+            AsapMessage::Registration(message) => message.element.user_transport.socket_addrs().collect(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(moved, [vec![at("192.0.2.200:7")], vec![at("192.0.2.200:9"), at("198.51.100.7:9")]]);
+    assert!(keys.iter().all(|key| sim.pe(pe, |pe, _| pe.is_registered(*key))));
+    assert_eq!(sim.elements_at(registrar), 3);
+
+    // Nobody is reached at the old address any more.
+    sim.pe(pe, |pe, now| pe.move_host(now, from, to));
+    sim.run_secs(1);
+    assert_eq!(sim.count(pe, REGISTRATION), before + 2);
 }

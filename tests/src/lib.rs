@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub mod rig;
 pub mod scene;
 pub mod sim;
 pub mod tshark;

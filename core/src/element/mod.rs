@@ -10,7 +10,7 @@ pub use event::{ElementEvent, RegisterError};
 pub use registration::{ElementInfo, ElementKey};
 pub use storage::ElementStorage;
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use exchange::Step;
 use registration::Registrations;
@@ -127,6 +127,15 @@ impl<'s> PoolElement<'s> {
     pub fn set_policy(&mut self, now: Instant, element: ElementKey, policy: Policy<'_>) -> Result<(), RegisterError> {
         self.endpoint.advance(now);
         self.registrations.set_policy(self.endpoint.now, element, policy)
+    }
+
+    /// The host's address has changed. Elements whose user transport has the old address get the new one instead, and
+    /// are registered again (RFC 5352, 3.1). Nothing happens where one is IPv4 and the other one IPv6.
+    ///
+    /// The associations over the old address are the adapter's to close.
+    pub fn move_host(&mut self, now: Instant, from: IpAddr, to: IpAddr) {
+        self.endpoint.advance(now);
+        self.registrations.move_host(self.endpoint.now, from, to);
     }
 
     /// Registers an element again at once, for example after [`ElementEvent::NoAnswer`].

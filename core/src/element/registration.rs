@@ -1,11 +1,14 @@
 //! The elements of an endpoint: what the application registers, changes and takes back (RFC 5352, 3.1, 3.2, 6.1, 6.2).
 
+use core::net::IpAddr;
+
 use super::event::RegisterError;
 use super::storage::POLICY_ROOM;
 use crate::arena::{Arena, Idx, Slot};
 use crate::blobs::Blobs;
 use crate::rand::Rng;
 use crate::wire::asap::Registration as RegistrationMessage;
+use crate::wire::param::replace_address;
 use crate::wire::{AsapMessage, EmitError, Lifetime, Policy, PoolElementParam, PoolHandle, Transport};
 use crate::{AssocId, Instant, PeId, ServerId};
 
@@ -155,6 +158,7 @@ impl<'s> Registrations<'s> {
         self.due
     }
 
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(super) fn wake_at(&mut self, at: Instant) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
@@ -288,8 +292,29 @@ impl<'s> Registrations<'s> {
             return Err(RegisterError::TooLong);
         }
         let policy_len = self.store_policy(at, &policy).ok_or(RegisterError::TooLong)?;
+        self.slots.at_mut(at).policy_len = policy_len;
+        self.values_changed(now, at);
+        Ok(())
+    }
+
+    /// The host has another address: the elements that are reached at the old one register again.
+    pub(crate) fn move_host(&mut self, now: Instant, from: IpAddr, to: IpAddr) {
+        let mut next = self.slots.after(Idx::NIL);
+        while let Some(at) = next {
+            next = self.slots.after(at);
+            let slot = self.slots.at(at);
+            let lasting = !matches!(slot.state, State::Free | State::Deregistering | State::AwaitingDeregistration(_));
+            let len = usize::from(slot.transport_len);
+            let transport = self.transports.make(at, len).filter(|_| lasting);
+            if transport.is_some_and(|transport| replace_address(transport, from, to)) {
+                self.values_changed(now, at);
+            }
+        }
+    }
+
+    /// The registrar is to hear of an element's new values (RFC 5352, 3.1).
+    fn values_changed(&mut self, now: Instant, at: Idx) {
         let slot = self.slots.at_mut(at);
-        slot.policy_len = policy_len;
         match slot.state {
             State::AwaitingRegistration(_) => slot.changed = true,
             _ => {
@@ -298,7 +323,6 @@ impl<'s> Registrations<'s> {
             }
         }
         self.wake_at(now);
-        Ok(())
     }
 
     /// Registers at once, with the values as they are.

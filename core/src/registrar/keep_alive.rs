@@ -143,8 +143,9 @@ impl Registrar<'_> {
             }
         };
         // 3.2: the element is told that its registration is over. So is one that did not acknowledge: if it was only
-        // slow it can register again.
-        let told = assoc.filter(|_| own);
+        // slow it can register again. Not one that does not suit the pool: it would make it anew at once, before the
+        // elements are there that it has to give way to. It is refused when it registers the next time.
+        let told = assoc.filter(|_| own && reason != RemovalReason::Inconsistent);
         let written = told.map(|to| self.write_end(element, buf).map(|len| (to, len)));
         if let Some(Err(EmitError::BufferTooSmall { .. })) = written {
             return written;

@@ -58,6 +58,7 @@ impl<'s> Resolver<'s> {
         self.due
     }
 
+    #[cfg_attr(target_os = "none", inline(never))]
     fn wake_at(&mut self, at: Instant) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }

@@ -19,6 +19,7 @@ impl<'b> Writer<'b> {
         Writer { buf, len: 0, too_long: false }
     }
 
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         let rest = self.buf.get_mut(self.len..);
         if let Some((place, _)) = rest.and_then(|rest| rest.split_at_mut_checked(bytes.len())) {
@@ -31,10 +32,12 @@ impl<'b> Writer<'b> {
         self.bytes(&[value]);
     }
 
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn u16(&mut self, value: u16) {
         self.bytes(&value.to_be_bytes());
     }
 
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn u32(&mut self, value: u32) {
         self.bytes(&value.to_be_bytes());
     }

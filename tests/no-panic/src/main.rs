@@ -124,6 +124,7 @@ fn element(machine: &mut PoolElement<'_>, handle: &[u8]) {
         feed(machine, |_| see(2));
         see(machine.set_policy(now(), key, policy()).is_ok().into());
         see(machine.reregister(now(), key).is_ok().into());
+        machine.move_host(now(), address().ip(), address().ip());
         see(machine.deregister(now(), key).is_ok().into());
         see(machine.id(key).map_or(0, |id| id.0));
         see(machine.is_registered(key).into());

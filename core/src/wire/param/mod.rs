@@ -23,8 +23,8 @@ pub use policy::Policy;
 pub use pool_element::{Lifetime, PoolElementParam};
 pub use pool_handle::PoolHandle;
 pub use server_information::ServerInformation;
-pub(crate) use transport::is_control_transport;
 pub use transport::{Transport, TransportKind, TransportUse};
+pub(crate) use transport::{is_control_transport, replace_address};
 pub(crate) use wanted_items::{emit_wanted_items, wanted_items};
 
 /// IPv4 Address.

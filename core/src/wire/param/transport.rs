@@ -17,6 +17,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use super::address::{self, Addresses};
 use super::{DCCP_TRANSPORT, OPAQUE_TRANSPORT, SCTP_TRANSPORT, TCP_TRANSPORT, UDP_LITE_TRANSPORT, UDP_TRANSPORT};
+use crate::bounded;
 use crate::wire::error::{EmitError, ParseError, ParseErrorKind};
 use crate::wire::list::{Item, List};
 use crate::wire::primitives::{be_u16, be_u32, or_invalid};
@@ -258,6 +259,37 @@ impl<'a> Transport<'a> {
             }
         }
     }
+}
+
+/// Puts another address where `from` stands in a well-formed transport parameter, if both are of one family. Says
+/// whether it stood there.
+pub(crate) fn replace_address(transport: &mut [u8], from: IpAddr, to: IpAddr) -> bool {
+    const LONGEST: usize = 20;
+    fn encoded(address: IpAddr, buf: &mut [u8; LONGEST]) -> &[u8] {
+        let mut w = Writer::new(buf);
+        address.emit_item(&mut w);
+        w.finish().unwrap_or(&[])
+    }
+    let (mut old, mut new) = ([0; LONGEST], [0; LONGEST]);
+    let (old, new) = (encoded(from, &mut old), encoded(to, &mut new));
+    // Behind type, length, port and the field after it, and DCCP's service code.
+    let first = match transport.first_chunk().map(|ty| u16::from_be_bytes(*ty)) {
+        None | Some(OPAQUE_TRANSPORT) => return false,
+        Some(DCCP_TRANSPORT) => 12,
+        Some(_) => 8,
+    };
+    let mut rest = transport.get_mut(first..).unwrap_or(&mut []);
+    let mut replaced = false;
+    while let Some([_, _, high, low]) = rest.first_chunk() {
+        let len = usize::from(u16::from_be_bytes([*high, *low])).max(4);
+        let Some((item, after)) = rest.split_at_mut_checked(len) else { break };
+        if item == old && old.len() == new.len() {
+            bounded::copy(item, new);
+            replaced = true;
+        }
+        rest = after;
+    }
+    replaced
 }
 
 impl<'a> Item<'a> for Transport<'a> {
