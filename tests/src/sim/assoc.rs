@@ -16,6 +16,8 @@ pub struct End {
     pub incarnation: u32,
     pub assoc: AssocId,
     pub open: bool,
+    /// The caller's end, until the answer has come.
+    dialling: bool,
     /// What comes next arrives after that.
     arrival: Instant,
     /// What this end has sent and the other end's host cannot get.
@@ -135,6 +137,7 @@ impl World {
             incarnation,
             assoc,
             open,
+            dialling: !open,
             arrival,
             held: VecDeque::new(),
             unacked: None,
@@ -155,13 +158,14 @@ impl World {
         let caller = &mut self.nodes[node];
         if over || !caller.is_up() || caller.incarnation != incarnation {
             // Nobody is there to take it: the host says so.
+            self.conns[conn].ends[0].dialling = false;
             return self.reset(conn, 1);
         }
         caller.dials.retain(|(name, _)| *name != dial);
         self.attempts[at].over = true;
         let assoc = caller.open_slot(conn);
         let end = &mut self.conns[conn].ends[0];
-        (end.assoc, end.open) = (assoc, true);
+        (end.assoc, end.open, end.dialling) = (assoc, true, false);
         self.inbox(node, incarnation, Inbound::Connected { conn, dial });
     }
 
@@ -229,6 +233,27 @@ impl World {
             self.trace.line(Detail::All, self.now, || format!("{name}: an association times out"));
             self.break_off(conn, side);
         }
+    }
+
+    /// Each host looks whether those at the other ends of its associations are still there.
+    pub fn heartbeats(&mut self) {
+        for n in 0..self.nodes.len() {
+            for slot in 0..self.nodes[n].slots.len() {
+                let Some(conn) = self.nodes[n].slots[slot].conn else { continue };
+                for side in 0..2 {
+                    if self.conns[conn].ends[side].node != n || !self.is_live(conn, side) {
+                        continue;
+                    }
+                    let other = self.conns[conn].ends[1 - side].node;
+                    if !self.both_ways(n, other) {
+                        self.wait_for_acknowledgement(conn, side);
+                    } else if !self.is_live(conn, 1 - side) && !self.conns[conn].ends[1 - side].dialling {
+                        self.reset(conn, side);
+                    }
+                }
+            }
+        }
+        self.queue.push(self.now + self.net.config.heartbeat, Happening::Heartbeats);
     }
 
     /// Something is mended: what was held back goes on its way.

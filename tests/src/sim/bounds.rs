@@ -36,7 +36,8 @@ pub struct Bounds {
     pub settled: Duration,
     /// How long an element that is gone may still be in a handlespace.
     pub gone: Duration,
-    /// How long it may still be handed out: and the user's cache.
+    /// How long it may still be handed out: until the user's association to a registrar that has vanished breaks, after a
+    /// heartbeat of the transport and its timeout; then there is the user's cache, and the request that renews it.
     pub served: Duration,
 }
 
@@ -66,11 +67,12 @@ impl Scenario {
         let register = t4
             + self.endpoint.t2_registration * (self.endpoint.max_reg_attempt + 1)
             + self.endpoint.retran_max * 2 * (known + 1)
+            + self.net.heartbeat
             + self.net.transport_timeout
             + start;
         let gone = takeovers + rehome + unreachable + audit;
         let settled = takeovers + rehome + unreachable + audit + register;
-        let served = gone + self.endpoint.stale_cache_value + self.endpoint.t1_enrp_request + delay * 2;
+        let served = gone + self.net.heartbeat + self.net.transport_timeout + self.endpoint.stale_cache_value + self.endpoint.t1_enrp_request + delay * 2;
         Bounds { delay, detect, one_takeover, takeovers, rehome, unreachable, audit, register, settled, gone, served }
     }
 }

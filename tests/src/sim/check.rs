@@ -389,7 +389,6 @@ impl Cluster {
             RegistrarEvent::DuplicateId => {
                 self.world.violated("identifiers are unique", || format!("R{r} has heard another one with its own"));
             }
-            RegistrarEvent::EventsLost => self.world.violated("events are taken", || format!("R{r} lost some")),
             _ => {}
         }
     }

@@ -81,6 +81,7 @@ impl Cluster {
             self.world.queue.push(fault.at, Happening::Fault { index });
         }
         self.world.queue.push(Instant::ZERO + self.check_interval(), Happening::Check);
+        self.world.queue.push(Instant::ZERO + self.scenario.net.heartbeat, Happening::Heartbeats);
     }
 
     fn check_interval(&self) -> Duration {
@@ -103,9 +104,17 @@ impl Cluster {
 
     /// Runs until the end, or until a rule is broken.
     pub fn run(&mut self) {
+        self.run_until(self.scenario.ends_at);
+        if self.world.violation.is_none() {
+            self.world.now = self.scenario.ends_at;
+            self.check_the_end();
+        }
+    }
+
+    pub fn run_until(&mut self, end: Instant) {
         while self.world.violation.is_none() {
             match self.world.queue.next_at() {
-                Some(at) if at <= self.scenario.ends_at => {}
+                Some(at) if at <= end => {}
                 _ => break,
             }
             match self.world.step() {
@@ -118,10 +127,6 @@ impl Cluster {
                 _ => {}
             }
             self.listen();
-        }
-        if self.world.violation.is_none() {
-            self.world.now = self.scenario.ends_at;
-            self.check_the_end();
         }
     }
 
@@ -163,9 +168,8 @@ impl Cluster {
 
     fn registrar_told(&mut self, r: usize, event: RegistrarEvent) {
         self.check_event(r, event);
-        if let RegistrarEvent::Left { .. } = event
-            && self.leaving[r]
-        {
+        // Where events were lost, that may have been it.
+        if matches!(event, RegistrarEvent::Left { .. } | RegistrarEvent::EventsLost) && self.leaving[r] {
             self.note(|| format!("R{r} has left"));
             self.disturbed();
             self.world.stop(r, false);

@@ -20,6 +20,9 @@ pub struct NetConfig {
     pub retransmission: Duration,
     /// After that long without an acknowledgement an association breaks.
     pub transport_timeout: Duration,
+    /// How often the transport itself looks whether the other host is still there (the heartbeats of SCTP, keep-alives of
+    /// TCP).
+    pub heartbeat: Duration,
     /// After that long an attempt to connect fails.
     pub connect_timeout: Duration,
 }

@@ -1,5 +1,7 @@
 //! One run, from a seed to its result.
 
+use std::fmt;
+
 use rserpool_core::Instant;
 
 use super::cluster::Cluster;
@@ -15,6 +17,16 @@ pub struct Options {
     pub mood: Mood,
     pub sabotage: Sabotage,
     pub detail: Detail,
+}
+
+impl Options {
+    /// As the command takes them.
+    pub fn arguments(&self) -> String {
+        let mood = Mood::ALL.iter().find(|(_, mood)| *mood == self.mood && *mood != Mood::default());
+        let sabotage = Sabotage::ALL.iter().find(|(_, kind)| *kind == self.sabotage);
+        let mood = mood.map_or(String::new(), |(name, _)| format!(" --mood {name}"));
+        sabotage.map_or(mood.clone(), |(name, _)| format!("{mood} --sabotage {name}"))
+    }
 }
 
 /// What came of it.
@@ -59,5 +71,61 @@ pub fn run_scenario(scenario: Scenario, options: Options) -> Outcome {
         peak: watch.peak,
         strikes: world.saboteur.strikes,
         violation: world.violation,
+    }
+}
+
+/// Many runs together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    pub runs: u64,
+    pub violations: u64,
+    micros: u64,
+    happenings: u64,
+    enrp: u64,
+    asap: u64,
+    takeovers: u64,
+    resynchronisations: u64,
+    served: Served,
+    peak: u64,
+}
+
+impl Totals {
+    pub fn add(&mut self, outcome: &Outcome) {
+        self.runs += 1;
+        self.violations += u64::from(outcome.violation.is_some());
+        self.micros += outcome.simulated.as_micros();
+        self.happenings += outcome.happenings;
+        self.enrp += outcome.enrp;
+        self.asap += outcome.asap;
+        self.takeovers += outcome.takeovers;
+        self.resynchronisations += outcome.resynchronisations;
+        self.served.served += outcome.served.served;
+        self.served.failed += outcome.served.failed;
+        self.served.unresolved += outcome.served.unresolved;
+        self.peak = self.peak.max(outcome.peak);
+    }
+
+    pub fn hours(&self) -> f64 {
+        self.micros as f64 / 3.6e9
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = [
+            ("seeds", self.runs),
+            ("violations", self.violations),
+            ("simulated hours", self.hours() as u64),
+            ("happenings", self.happenings),
+            ("messages of ENRP", self.enrp),
+            ("messages of ASAP", self.asap),
+            ("most of ENRP in a second", self.peak),
+            ("takeovers", self.takeovers),
+            ("re-synchronisations", self.resynchronisations),
+            ("users served", self.served.served),
+            ("served what was dead", self.served.failed),
+            ("users that found nothing", self.served.unresolved),
+        ];
+        rows.iter().try_for_each(|(what, count)| writeln!(f, "{what:26} {count:>12}"))
     }
 }

@@ -97,6 +97,15 @@ pub enum Mood {
     Joins,
 }
 
+impl Mood {
+    pub const ALL: [(&'static str, Mood); 4] =
+        [("rough", Mood::Rough), ("calm", Mood::Calm), ("takeovers", Mood::Takeovers), ("joins", Mood::Joins)];
+
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, mood)| *mood)
+    }
+}
+
 impl Scenario {
     pub fn random(seed: u64, mood: Mood) -> Self {
         let root = Rng::new(seed);
@@ -113,6 +122,7 @@ impl Scenario {
             duplication: if lossy { 50 } else { 0 },
             retransmission: s(1) / 20,
             transport_timeout: rng.pick(&[s(10), s(30), s(90)]),
+            heartbeat: s(60),
             connect_timeout: rng.pick(&[s(3), s(10), s(20)]),
         };
         let mut registrar = RegistrarConfig {

@@ -35,6 +35,8 @@ pub enum Happening {
     Unacked { conn: usize, side: usize, since: Instant },
     Datagram { node: NodeId, from: SocketAddr, ppid: Ppid, bytes: Vec<u8> },
     Inbox { node: NodeId, incarnation: u32, what: Inbound },
+    /// The transports look after their associations.
+    Heartbeats,
     /// For the director: an application acts.
     Act { node: NodeId, incarnation: u32 },
     /// For the director: the next entry of the fault schedule.
@@ -177,6 +179,7 @@ impl World {
             Happening::Unacked { conn, side, since } => self.unacked(conn, side, since),
             Happening::Datagram { node, from, ppid, bytes } => self.datagram(node, from, ppid, bytes),
             Happening::Inbox { node, incarnation, what } => self.take_in(node, incarnation, what),
+            Happening::Heartbeats => self.heartbeats(),
             Happening::Act { .. } | Happening::Fault { .. } | Happening::Check => return Some(what),
         }
         None
