@@ -51,10 +51,16 @@ impl Registrar<'_> {
     }
 
     /// RFC 5352, 3.5: a report is counted, and the element is asked at once. Too many reports are enough.
+    ///
+    /// This is for the home to do. Another registrar could not make the others remove the element (RFC 5353, 3.3.2), and if
+    /// it did so alone, the next audit would bring the element back.
     pub(super) fn unreachable(&mut self, message: &EndpointUnreachable<'_>) -> Result<(), RecvError> {
         self.stats.unreachable_reports = self.stats.unreachable_reports.wrapping_add(1);
         // It may be gone already: that is what the report is for.
         let Some(element) = self.element(message.pool_handle, message.id) else { return Ok(()) };
+        if self.home_of(element) != Some(self.id) {
+            return Ok(());
+        }
         let Some(watch) = self.handlespace.watch_mut(element) else { return Ok(()) };
         watch.bad_reports = watch.bad_reports.saturating_add(1);
         let (reports, state) = (watch.bad_reports, watch.state);
@@ -63,7 +69,7 @@ impl Registrar<'_> {
             return Ok(());
         }
         // Threat 9 (RFC 5352, 9.1; RFC 5353, 6.1): one outstanding question is enough, however many reports come.
-        if state == WatchState::Idle && self.home_of(element) == Some(self.id) {
+        if state == WatchState::Idle {
             let now = self.now;
             self.watch(element, WatchState::ProbeWanted, now);
         }
