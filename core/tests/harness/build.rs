@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use rserpool_core::wire::{Lifetime, Policy, Transport};
 use rserpool_core::{
     ElementEvent, ElementInfo, ElementKey, ElementStorage, EndpointConfig, Instant, Link, PeId, PoolElement, PoolUser,
-    Registrar, RegistrarConfig, RegistrarEvent, RegistrarStorage, ServerId, UserEvent, UserStorage,
+    Ppid, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStorage, ServerId, UserEvent, UserStorage,
 };
 
 use super::{Event, NodeId, Role, Sent, Sim};
@@ -46,9 +46,14 @@ impl Sim {
         if config.id.is_none() {
             config.id = server_id(self.nodes.len());
         }
-        let storage = leak(RegistrarStorage::<8, 32, 2, 16, 8>::new());
-        let machine = Registrar::new(storage, config, 1, self.now);
+        let machine = self.new_registrar(config, 1);
         self.add(Role::Registrar(machine))
+    }
+
+    /// Not polled yet.
+    pub fn new_registrar(&self, config: RegistrarConfig, seed: u64) -> Registrar<'static> {
+        let storage = leak(RegistrarStorage::<8, 32, 6, 16, 8>::new());
+        Registrar::new(storage, config, seed, self.now)
     }
 
     pub fn element(&mut self, servers: &[NodeId]) -> NodeId {
@@ -152,7 +157,7 @@ impl Sim {
 
     /// The messages of a type that a node has sent.
     pub fn sent(&self, from: NodeId, message_type: u8) -> Vec<&Sent> {
-        self.trace.iter().filter(|s| s.from == from && s.bytes[0] == message_type).collect()
+        self.trace.iter().filter(|s| s.from == from && s.ppid == Ppid::Asap && s.bytes[0] == message_type).collect()
     }
 
     pub fn count(&self, from: NodeId, message_type: u8) -> usize {
