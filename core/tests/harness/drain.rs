@@ -11,6 +11,7 @@ use super::{Event, NodeId, Role, Sim};
 const MAX_POLLS: usize = 5_000;
 
 /// An output that borrows from nothing.
+#[derive(Debug)]
 pub(super) enum Act {
     Transmit(Destination, Ppid, Vec<u8>),
     Connect(DialId, Ppid, Vec<SocketAddr>),
@@ -68,7 +69,7 @@ impl Sim {
             if let Some(needed) = room.take() {
                 assert!(
                     matches!(&act, Act::Transmit(_, _, bytes) if bytes.len() == needed),
-                    "nothing is lost where the buffer was too small"
+                    "nothing is lost where the buffer was too small: {needed} bytes, then {act:?}"
                 );
             }
             match act {
