@@ -92,7 +92,9 @@ impl Sim {
                     assert!(until.is_none_or(|at| at > self.now), "rule 3: {until:?} is not after {:?}", self.now);
                     assert_eq!(until, deadline, "next_deadline agrees");
                     // To poll too often is harmless.
-                    assert!(matches!(self.poll(n, 0).0, Act::Wait(again) if again == until));
+                    let again = self.poll(n, 0).0;
+                    let same = matches!(&again, Act::Wait(again) if *again == until);
+                    assert!(same, "at {:?} Wait({until:?}), then {again:?}", self.now);
                     self.nodes[n].deadline = until;
                     return;
                 }
