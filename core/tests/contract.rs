@@ -501,7 +501,7 @@ fn fixed_user() -> Role {
 }
 
 fn config() -> ProptestConfig {
-    ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// Rule 4: the same inputs and seed give the same outputs; everything else is checked on the way.

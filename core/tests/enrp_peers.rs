@@ -456,3 +456,19 @@ fn a_peer_that_opens_a_new_association_and_introduces_itself_is_spoken_to_on_tha
     let updates: Vec<_> = sim.received(peer.node).into_iter().filter(|(_, bytes)| bytes[0] == ty::UPDATE).collect();
     assert_eq!(updates.iter().map(|(on, _)| *on).collect::<Vec<_>>(), [assoc]);
 }
+
+/// It was heard of by multicast and accepts an association, but says nothing on it.
+#[test]
+fn a_peer_that_never_speaks_is_given_up_with_its_association_at_once() {
+    let mut config = RegistrarConfig::new();
+    config.enrp.multicast = true;
+    let mut sim = Sim::new(1);
+    let script = sim.script();
+    let registrar = sim.enrp_registrar_with(config, &[]);
+    sim.run_secs(3);
+    sim.multicast_enrp(script, &enrp_bytes(9, 0, introduction(9, script, false)));
+    sim.run_for(millis(15));
+    assert!(sim.peer_view(registrar, 9).is_some());
+    assert!(sim.run_until(|s| s.peer_view(registrar, 9).is_none(), secs(70)));
+    assert_eq!(sim.nodes[registrar].disconnects, 1, "in the same drain");
+}

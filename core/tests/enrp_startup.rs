@@ -7,7 +7,7 @@ use std::time::Duration;
 use harness::*;
 use rserpool_core::wire::enrp::{HandleTableRequest, ListRequest};
 use rserpool_core::wire::{EnrpBody, EnrpMessage, Policy, PoolElementParam};
-use rserpool_core::{PeId, PeerState, RegistrarConfig, RegistrarEvent, ServerId};
+use rserpool_core::{PeId, PeerState, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStorage, ServerId};
 
 fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -426,4 +426,22 @@ fn it_is_no_matter_that_a_registrar_is_configured_as_its_own_peer() {
     assert!(sim.pr(registrar).is_serving());
     assert_eq!(sim.pr(registrar).peers().count(), 0);
     assert_eq!(sim.nodes[registrar].dialled.len(), 0);
+}
+
+#[test]
+fn a_handlespace_that_does_not_fit_in_is_copied_as_far_as_it_does() {
+    let mut sim = Sim::new(3);
+    let script = sim.script();
+    let config = RegistrarConfig { id: ServerId(0x101), ..RegistrarConfig::new() };
+    let machine = Registrar::new(leak(RegistrarStorage::<2, 3, 3>::new()), config, 1, sim.now);
+    let registrar = sim.add_registrar(machine, &[script]);
+    let mentor = meet(&mut sim, registrar, script, 9);
+    // There is room for one more peer.
+    sim.list(mentor, &[information(5, 20), information(6, 21)]);
+    let elements: Vec<PoolElementParam<'_>> = (1..8).map(|id| owned(9, id, 7)).collect();
+    sim.table(mentor, false, &[(b"p", &elements), (b"q", &[owned(9, 1, 7)])]);
+    assert!(serving(&sim, registrar, Some(9)));
+    assert_eq!(sim.elements_at(registrar), 3);
+    assert_eq!(sim.pr(registrar).peers().count(), 2);
+    assert_eq!(sim.nodes[registrar].errors, []);
 }
