@@ -516,7 +516,9 @@ fn check_enrp(role: fn() -> Role, ops: &[EnrpOp]) {
     let run = || {
         let mut sim = Sim::new(7);
         let scripts = [sim.script(), sim.script()];
-        (0..PEERS).for_each(|_| drop(sim.script()));
+        for _ in 0..PEERS {
+            sim.script();
+        }
         let machine = sim.add(role());
         let mut world = World { sim, machine, scripts, keys: Vec::new(), pools: Vec::new() };
         ops.iter().for_each(|op| world.apply_enrp(op));

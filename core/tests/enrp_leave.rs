@@ -37,7 +37,7 @@ fn world() -> (Sim, [NodeId; 3], Vec<NodeId>) {
     let config = EndpointConfig { asap_port: 3863, ..EndpointConfig::new() };
     let elements: Vec<NodeId> = (0..2)
         .map(|id| {
-            let n = sim.element_with(config.clone(), &[all[0]]);
+            let n = sim.element_with(config, &[all[0]]);
             let key = sim.register(n, &info_with_id(b"p", id + 1));
             assert!(sim.run_until(|s| s.told_pe(n, ElementEvent::Registered(key)), secs(5)));
             n
