@@ -245,14 +245,16 @@ impl<'s> PoolElement<'s> {
             hunt.learn_id(message.server);
             return Ok(None);
         }
-        // KA2.4: only with the H flag, and only from another registrar than the home.
-        if !message.adopt || hunt.home().is_some_and(|home| home.id == message.server) {
+        if !message.adopt {
             return Ok(None);
         }
+        // KA2.4. It may be the home itself, which was restarted and comes by a new association before the old one is seen
+        // to be dead: then it is no other home, but reached by this one from now on.
+        let another = hunt.home().is_none_or(|home| home.id != message.server);
         hunt.adopt(assoc, message.server);
         resolver.home_changed(*now, config);
         self.registrations.adopted(*now, message);
-        Ok(Some(ElementEvent::HomeAdopted(Home { assoc, id: message.server })))
+        Ok(another.then_some(ElementEvent::HomeAdopted(Home { assoc, id: message.server })))
     }
 
     /// The next step of the registrations, of the hunt or of a resolution. Registrations come before the hunt's clean-up:

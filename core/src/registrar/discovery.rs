@@ -17,7 +17,7 @@ impl Registrar<'_> {
     ///
     /// `false`: there is no room for it, or no address that can be dialled.
     pub fn add_peer(&mut self, link: Link, addresses: &[SocketAddr]) -> bool {
-        if self.config.enrp.transport.iter().any(|(own, at)| *own == link && addresses.contains(at)) {
+        if self.is_own(link, addresses) {
             return true;
         }
         let known = self.peers.position(|peer| peer.is_at(link, addresses));
@@ -39,6 +39,11 @@ impl Registrar<'_> {
         }
         self.wake(now);
         true
+    }
+
+    /// Whether this registrar announces one of these addresses as its own.
+    pub(super) fn is_own(&self, link: Link, addresses: &[SocketAddr]) -> bool {
+        self.config.enrp.transport.iter().any(|(own, at)| *own == link && addresses.contains(at))
     }
 
     /// The peers (RFC 5353, 3.4). What they own is in the [`handlespace`](Registrar::handlespace): see
@@ -142,7 +147,6 @@ impl Registrar<'_> {
     pub(super) fn attach(&mut self, at: Idx, assoc: AssocId) {
         let peer = self.peers.at_mut(at);
         peer.assoc = Some(assoc);
-        peer.dial_failures = 0;
         let again = core::mem::replace(&mut peer.was_connected, true);
         if let Some(dial) = peer.dial.take() {
             self.abandon(dial);
@@ -177,6 +181,7 @@ impl Registrar<'_> {
         let peer = self.peers.at_mut(at);
         peer.last_heard = now;
         peer.due = due;
+        peer.dial_failures = 0;
         let before = core::mem::replace(&mut peer.state, PeerState::Active);
         let id = peer.id;
         if before == PeerState::Unheard {

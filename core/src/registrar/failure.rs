@@ -15,12 +15,17 @@ impl Registrar<'_> {
     /// There is no association with a peer any more.
     pub(super) fn disconnected(&mut self, at: Idx) {
         let until = self.now + self.config.enrp.no_response();
-        // Both sides notice, and one of them is enough to dial.
-        let pause = if self.id > self.peers.at(at).id { Duration::ZERO } else { FIRST_REDIAL };
-        let dial_at = self.now + pause;
+        let assoc = self.peers.at_mut(at).assoc.take();
+        let silent = assoc.and_then(|assoc| self.assocs.get(assoc)).is_some_and(|slot| slot.server.is_none());
+        if silent {
+            // Nothing was heard on it: that is no better than one that could not be opened.
+            self.dial_later(at);
+        } else {
+            // Both sides notice, and one of them is enough to dial.
+            let pause = if self.id > self.peers.at(at).id { Duration::ZERO } else { FIRST_REDIAL };
+            self.peers.at_mut(at).dial_at = self.now + pause;
+        }
         let peer = self.peers.at_mut(at);
-        peer.assoc = None;
-        peer.dial_at = dial_at;
         for what in [Owed::PRESENCE, Owed::PROBE, Owed::LIST_REQUEST, Owed::LIST_RESPONSE, Owed::TABLE_RESPONSE] {
             peer.owed.remove(what);
         }
@@ -83,6 +88,14 @@ impl Registrar<'_> {
         if at.is_nil() {
             return;
         }
+        self.peers.at_mut(at).dial = None;
+        self.dial_later(at);
+        self.mentor_failed(at);
+    }
+
+    /// A peer could not be reached. It is dialled again after a while, each time a longer one; while it is to be found out
+    /// whether it is dead, there is not so much time.
+    fn dial_later(&mut self, at: Idx) {
         let longest = if self.peers.at(at).state == PeerState::Suspected {
             self.config.enrp.no_response() / 4
         } else {
@@ -90,11 +103,9 @@ impl Registrar<'_> {
         };
         let now = self.now;
         let peer = self.peers.at_mut(at);
-        peer.dial = None;
         let pause = FIRST_REDIAL.saturating_mul(1 << u32::from(peer.dial_failures.min(8))).min(longest);
         peer.dial_at = now + pause.max(Duration::from_millis(10));
         peer.dial_failures = peer.dial_failures.saturating_add(1);
-        self.mentor_failed(at);
         self.wake(now);
     }
 

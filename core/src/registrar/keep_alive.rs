@@ -44,24 +44,23 @@ impl Registrar<'_> {
         self.stats.keep_alive_acks = self.stats.keep_alive_acks.wrapping_add(1);
         if self.home_of(element) != Some(self.id) {
             // It was asked since another registrar holds itself for its home, or has offered it.
-            self.step_over(element, false);
-            if self.handlespace.set_home(element, self.id).is_err() {
-                return Err(RecvError::Full);
-            }
-            self.announce_add(element);
-            if let Some(pool) = self.pool_of(element) {
-                self.pool_changed(pool);
-            }
+            self.become_home(element)?;
         }
         self.alive(element);
         Ok(())
     }
 
     /// RFC 5352, 3.5: a report is counted, and the element is asked at once. Too many reports are enough.
+    ///
+    /// This is for the home to do. Another registrar could not make the others remove the element (RFC 5353, 3.3.2), and if
+    /// it did so alone, the next audit would bring the element back.
     pub(super) fn unreachable(&mut self, message: &EndpointUnreachable<'_>) -> Result<(), RecvError> {
         self.stats.unreachable_reports = self.stats.unreachable_reports.wrapping_add(1);
         // It may be gone already: that is what the report is for.
         let Some(element) = self.element(message.pool_handle, message.id) else { return Ok(()) };
+        if self.home_of(element) != Some(self.id) {
+            return Ok(());
+        }
         let Some(watch) = self.handlespace.watch_mut(element) else { return Ok(()) };
         watch.bad_reports = watch.bad_reports.saturating_add(1);
         let (reports, state) = (watch.bad_reports, watch.state);
@@ -70,7 +69,7 @@ impl Registrar<'_> {
             return Ok(());
         }
         // Threat 9 (RFC 5352, 9.1; RFC 5353, 6.1): one outstanding question is enough, however many reports come.
-        if state == WatchState::Idle && self.home_of(element) == Some(self.id) {
+        if state == WatchState::Idle {
             let now = self.now;
             self.watch(element, WatchState::ProbeWanted, now);
         }
@@ -150,8 +149,9 @@ impl Registrar<'_> {
             }
         };
         // 3.2: the element is told that its registration is over. So is one that did not acknowledge: if it was only
-        // slow it can register again.
-        let told = assoc.filter(|_| own);
+        // slow it can register again. Not one that does not suit the pool: it would make it anew at once, before the
+        // elements are there that it has to give way to. It is refused when it registers the next time.
+        let told = assoc.filter(|_| own && reason != RemovalReason::Inconsistent);
         let written = told.map(|to| self.write_end(element, buf).map(|len| (to, len)));
         if let Some(Err(EmitError::BufferTooSmall { .. })) = written {
             return written;

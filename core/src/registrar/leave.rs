@@ -16,7 +16,12 @@ pub(super) enum Leave {
         /// The next element to offer.
         next: Option<ElementRef>,
     },
-    Left,
+    Left {
+        /// How many elements have found no other home.
+        remaining: u32,
+        /// The owner has been told.
+        told: bool,
+    },
 }
 
 impl Leave {
@@ -27,7 +32,18 @@ impl Leave {
     pub(super) fn until(self) -> Option<Instant> {
         match self {
             Leave::Leaving { until, .. } => Some(until),
-            Leave::No | Leave::Left => None,
+            Leave::No | Leave::Left { .. } => None,
+        }
+    }
+
+    /// What the owner is to be told, once. Not by way of the queue, where it could be lost: an owner waits for it.
+    pub(super) fn tell(&mut self) -> Option<RegistrarEvent> {
+        match self {
+            Leave::Left { remaining, told } if !*told => {
+                *told = true;
+                Some(RegistrarEvent::Left { remaining: *remaining })
+            }
+            _ => None,
         }
     }
 }
@@ -57,8 +73,7 @@ impl Registrar<'_> {
             let (Some(element), Some(assoc)) = (next, self.peers.at(to).assoc) else {
                 let remaining = self.handlespace.owned(self.id);
                 if remaining == 0 || until <= now || to.is_nil() {
-                    self.leave = Leave::Left;
-                    self.events.push(RegistrarEvent::Left { remaining });
+                    self.leave = Leave::Left { remaining, told: false };
                 }
                 return None;
             };

@@ -460,7 +460,10 @@ impl Machine for Registrar<'_> {
             return match self.events.pop() {
                 Some(Queued::Event(event)) => Output::Event(event),
                 Some(Queued::Lost) => Output::Event(RegistrarEvent::EventsLost),
-                None => Output::Wait(self.next_deadline()),
+                None => match self.leave.tell() {
+                    Some(event) => Output::Event(event),
+                    None => Output::Wait(self.next_deadline()),
+                },
             };
         }
     }

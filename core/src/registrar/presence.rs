@@ -137,6 +137,9 @@ impl Registrar<'_> {
             return;
         }
         let Some((link, addresses)) = addresses_of(&information.transport, from_ip) else { return };
+        if self.is_own(link, &addresses) {
+            return;
+        }
         // A configured peer that was not known to be this one.
         let same = self.peers.position(|peer| peer.configured && peer.id.is_none() && peer.is_at(link, &addresses));
         if same.is_some() {

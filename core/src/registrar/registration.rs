@@ -172,9 +172,7 @@ impl Registrar<'_> {
     /// An element whose home is another registrar deregisters here: it cannot reach its home. Only the home can remove it,
     /// so this registrar becomes the home before.
     fn deregister_elsewhere(&mut self, element: ElementRef) {
-        self.step_over(element, false);
-        if self.handlespace.set_home(element, self.id).is_ok() {
-            self.announce_add(element);
+        if self.become_home(element).is_ok() {
             let now = self.now;
             self.watch(element, WatchState::Leaving, now);
         }

@@ -223,7 +223,10 @@ impl Registrar<'_> {
             let found = self.peers.find(server.id);
             let at = if found.is_some() { found } else { self.new_peer(server.id) };
             full |= at.is_nil();
+            // One at this registrar's own address is what this one was before its restart: a peer that leaves elements
+            // behind, but none to be dialled.
             if let Some((link, addresses)) = addresses_of(&server.transport, None)
+                && !self.is_own(link, &addresses)
                 && self.peers.at(at).transport().is_none()
             {
                 self.peers.at_mut(at).set_addresses(link, &addresses);

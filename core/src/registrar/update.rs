@@ -187,8 +187,13 @@ impl Registrar<'_> {
                 if self.home_of(found) != Some(sender) {
                     return Err(RecvError::NotOwner);
                 }
-                self.remove(found, RemovalReason::ByHome);
-                Ok(())
+                if self.is_connected(found) {
+                    // It was contested, and the other side has just given it up.
+                    self.become_home(found)
+                } else {
+                    self.remove(found, RemovalReason::ByHome);
+                    Ok(())
+                }
             }
         }
     }
@@ -266,8 +271,24 @@ impl Registrar<'_> {
 
     /// Whether an element is this registrar's by first-hand knowledge: it is its own, and their association is open.
     fn is_held(&self, element: ElementRef) -> bool {
-        self.home_of(element) == Some(self.id)
-            && self.assoc_of(element).is_some_and(|assoc| self.assocs.get(assoc).is_some())
+        self.home_of(element) == Some(self.id) && self.is_connected(element)
+    }
+
+    fn is_connected(&self, element: ElementRef) -> bool {
+        self.assoc_of(element).is_some_and(|assoc| self.assocs.get(assoc).is_some())
+    }
+
+    /// An element of another registrar becomes this one's, and all peers are told.
+    pub(super) fn become_home(&mut self, element: ElementRef) -> Result<(), RecvError> {
+        self.step_over(element, false);
+        if self.handlespace.set_home(element, self.id).is_err() {
+            return Err(RecvError::Full);
+        }
+        self.announce_add(element);
+        if let Some(pool) = self.pool_of(element) {
+            self.pool_changed(pool);
+        }
+        Ok(())
     }
 
     /// Another registrar holds itself for the home of an element that is connected to this one. The element itself knows:
