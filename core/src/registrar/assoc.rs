@@ -22,7 +22,9 @@ pub(crate) struct AssocSlot {
     addresses: ArrayVec<IpAddr, MAX_ADDRESSES>,
     pub(crate) elements: u32,
     pub(crate) subscriptions: u32,
-    /// The registrar that speaks on it; [`ServerId::NONE`]: none has.
+    /// ASAP was spoken on it. An association has one protocol: that of its first message.
+    pub(crate) asap: bool,
+    /// The registrar that speaks ENRP on it; [`ServerId::NONE`]: none has.
     pub(crate) server: ServerId,
     /// This registrar has opened it.
     pub(crate) dialled: bool,
@@ -39,6 +41,7 @@ impl AssocSlot {
         addresses: ArrayVec::new_const(),
         elements: 0,
         subscriptions: 0,
+        asap: false,
         server: ServerId::NONE,
         dialled: false,
         first_subscription: Idx::NIL,

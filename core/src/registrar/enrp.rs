@@ -42,8 +42,10 @@ impl Registrar<'_> {
         if self.is_busy() {
             return Err(RecvError::Busy);
         }
-        if self.assocs.get(assoc).is_none() {
-            return Err(RecvError::UnknownAssoc);
+        match self.assocs.get(assoc) {
+            None => return Err(RecvError::UnknownAssoc),
+            Some(slot) if slot.asap => return Err(RecvError::Unexpected),
+            Some(_) => {}
         }
         let parsed = match EnrpMessage::parse(bytes) {
             Ok(parsed) => parsed,

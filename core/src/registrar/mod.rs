@@ -294,8 +294,10 @@ impl<'s> Registrar<'s> {
         if self.is_busy() {
             return Err(RecvError::Busy);
         }
-        if self.assocs.get(assoc).is_none() {
-            return Err(RecvError::UnknownAssoc);
+        match self.assocs.get_mut(assoc) {
+            None => return Err(RecvError::UnknownAssoc),
+            Some(slot) if !slot.server.is_none() => return Err(RecvError::Unexpected),
+            Some(slot) => slot.asap = true,
         }
         let parsed = match AsapMessage::parse(bytes) {
             Ok(parsed) => parsed,

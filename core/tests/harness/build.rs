@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use rserpool_core::wire::{Lifetime, Policy, Transport};
 use rserpool_core::{
     ElementEvent, ElementInfo, ElementKey, ElementStorage, EndpointConfig, Instant, Link, PeId, PoolElement, PoolUser,
-    Registrar, RegistrarConfig, RegistrarEvent, RegistrarStorage, ServerId, UserEvent, UserStorage,
+    Ppid, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStorage, ServerId, UserEvent, UserStorage,
 };
 
 use super::{Event, NodeId, Role, Sent, Sim};
@@ -152,7 +152,7 @@ impl Sim {
 
     /// The messages of a type that a node has sent.
     pub fn sent(&self, from: NodeId, message_type: u8) -> Vec<&Sent> {
-        self.trace.iter().filter(|s| s.from == from && s.bytes[0] == message_type).collect()
+        self.trace.iter().filter(|s| s.from == from && s.ppid == Ppid::Asap && s.bytes[0] == message_type).collect()
     }
 
     pub fn count(&self, from: NodeId, message_type: u8) -> usize {

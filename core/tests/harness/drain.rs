@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use rserpool_core::wire::AsapMessage;
+use rserpool_core::wire::{AsapMessage, EnrpMessage};
 use rserpool_core::{AssocId, Destination, DialId, Instant, Machine, Output, Ppid};
 
 use super::{Event, NodeId, Role, Sim};
@@ -12,8 +12,8 @@ const MAX_POLLS: usize = 5_000;
 
 /// An output that borrows from nothing.
 pub(super) enum Act {
-    Transmit(Destination, Vec<u8>),
-    Connect(DialId, Vec<SocketAddr>),
+    Transmit(Destination, Ppid, Vec<u8>),
+    Connect(DialId, Ppid, Vec<SocketAddr>),
     Abandon(DialId),
     Disconnect(AssocId),
     Event(Event),
@@ -30,14 +30,10 @@ pub(super) fn poll_one<M: Machine>(
     let mut buf = vec![0xee; room];
     let act = match machine.poll(now, &mut buf) {
         Output::Transmit(transmit) => {
-            assert_eq!(transmit.ppid, Ppid::Asap);
             assert_eq!(transmit.bytes.len() % 4, 0, "a message is padded");
-            Act::Transmit(transmit.to, transmit.bytes.to_vec())
+            Act::Transmit(transmit.to, transmit.ppid, transmit.bytes.to_vec())
         }
-        Output::Connect { dial, to, ppid, .. } => {
-            assert_eq!(ppid, Ppid::Asap);
-            Act::Connect(dial, to.to_vec())
-        }
+        Output::Connect { dial, to, ppid, .. } => Act::Connect(dial, ppid, to.to_vec()),
         Output::Abandon { dial } => Act::Abandon(dial),
         Output::Disconnect { assoc } => Act::Disconnect(assoc),
         Output::Event(e) => Act::Event(event(e)),
@@ -71,16 +67,22 @@ impl Sim {
             let (act, deadline) = self.poll(n, size);
             if let Some(needed) = room.take() {
                 assert!(
-                    matches!(&act, Act::Transmit(_, bytes) if bytes.len() == needed),
+                    matches!(&act, Act::Transmit(_, _, bytes) if bytes.len() == needed),
                     "nothing is lost where the buffer was too small"
                 );
             }
             match act {
-                Act::Transmit(to, bytes) => {
-                    AsapMessage::parse(&bytes).expect("what a machine sends is well-formed");
-                    self.transmit(n, to, bytes);
+                Act::Transmit(to, ppid, bytes) => {
+                    match ppid {
+                        Ppid::Asap => AsapMessage::parse(&bytes).map(|_| ()),
+                        Ppid::Enrp => EnrpMessage::parse(&bytes).map(|_| ()),
+                    }
+                    .expect("what a machine sends is well-formed");
+                    let registrar = matches!(self.nodes[n].role, Role::Registrar(_));
+                    assert!(ppid == Ppid::Asap || registrar, "only registrars speak ENRP");
+                    self.transmit(n, to, ppid, bytes);
                 }
-                Act::Connect(dial, to) => self.dial(n, dial, &to),
+                Act::Connect(dial, ppid, to) => self.dial(n, dial, ppid, &to),
                 Act::Abandon(dial) => self.abandon(n, dial),
                 Act::Disconnect(assoc) => self.disconnect(n, assoc),
                 Act::Event(event) => self.nodes[n].events.push((self.now, event)),

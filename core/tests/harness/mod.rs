@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use build::*;
 pub use messages::*;
-use rserpool_core::wire::AsapMessage;
+use rserpool_core::wire::{AsapMessage, EnrpMessage};
 use rserpool_core::{
     AssocId, Destination, DialId, ElementEvent, Home, Input, Instant, Link, Machine, PeId, PoolElement, PoolUser, Ppid,
     RecvError, Registrar, RegistrarEvent, UserEvent,
@@ -88,12 +88,19 @@ pub struct Sent {
     pub from: NodeId,
     /// `None`: to the multicast channel.
     pub to: Option<NodeId>,
+    pub ppid: Ppid,
     pub bytes: Vec<u8>,
 }
 
 impl Sent {
     pub fn message(&self) -> AsapMessage<'_> {
+        assert_eq!(self.ppid, Ppid::Asap);
         AsapMessage::parse(&self.bytes).unwrap().message
+    }
+
+    pub fn enrp(&self) -> EnrpMessage<'_> {
+        assert_eq!(self.ppid, Ppid::Enrp);
+        EnrpMessage::parse(&self.bytes).unwrap().message
     }
 }
 
@@ -101,8 +108,8 @@ type State = (Option<Home>, u32, Vec<(PeId, Option<Instant>, Vec<u8>)>);
 
 enum Delivery {
     Message { conn: usize, side: usize, bytes: Vec<u8> },
-    Datagram { from: NodeId, to: NodeId, bytes: Vec<u8> },
-    Accept { from: NodeId, dial: DialId, to: NodeId, even_if_abandoned: bool },
+    Datagram { from: NodeId, to: NodeId, ppid: Ppid, bytes: Vec<u8> },
+    Accept { from: NodeId, dial: DialId, ppid: Ppid, to: NodeId, even_if_abandoned: bool },
     Refuse { from: NodeId, dial: DialId },
     Close { conn: usize },
 }
@@ -113,6 +120,8 @@ pub struct Sim {
     pub nodes: Vec<Node>,
     pub trace: Vec<Sent>,
     conns: Vec<[End; 2]>,
+    /// The protocol of each connection.
+    ppids: Vec<Ppid>,
     queue: BTreeMap<(Instant, u64), Delivery>,
     sequence: u64,
     rng: u64,
@@ -126,6 +135,7 @@ impl Sim {
             nodes: Vec::new(),
             trace: Vec::new(),
             conns: Vec::new(),
+            ppids: Vec::new(),
             queue: BTreeMap::new(),
             sequence: 0,
             rng: seed,
@@ -264,13 +274,19 @@ impl Sim {
         }
     }
 
-    /// Opens an association now. The acceptor's name for it is the second one.
+    /// Opens an association for ASAP now. The acceptor's name for it is the second one.
     pub fn connect(&mut self, from: NodeId, to: NodeId) -> (AssocId, AssocId) {
-        self.establish(from, None, to)
+        self.establish(from, None, to, Ppid::Asap)
     }
 
-    fn establish(&mut self, from: NodeId, dial: Option<DialId>, to: NodeId) -> (AssocId, AssocId) {
+    /// Opens one for ENRP.
+    pub fn connect_enrp(&mut self, from: NodeId, to: NodeId) -> (AssocId, AssocId) {
+        self.establish(from, None, to, Ppid::Enrp)
+    }
+
+    fn establish(&mut self, from: NodeId, dial: Option<DialId>, to: NodeId, ppid: Ppid) -> (AssocId, AssocId) {
         let conn = self.conns.len();
+        self.ppids.push(ppid);
         let (a, b) = (self.open_slot(from, conn), self.open_slot(to, conn));
         self.conns.push([End { node: from, assoc: a }, End { node: to, assoc: b }]);
         let (from_at, to_at) = (self.nodes[from].address, self.nodes[to].address);
@@ -334,12 +350,23 @@ impl Sim {
     }
 
     pub fn send_bytes(&mut self, from: NodeId, assoc: AssocId, bytes: &[u8]) {
-        self.transmit(from, Destination::Assoc(assoc), bytes.to_vec());
+        let ppid = self.ppid(from, assoc).unwrap_or(Ppid::Asap);
+        self.transmit(from, Destination::Assoc(assoc), ppid, bytes.to_vec());
     }
 
     /// A script's datagram to all others.
     pub fn multicast(&mut self, from: NodeId, bytes: &[u8]) {
-        self.transmit(from, Destination::Channel, bytes.to_vec());
+        self.transmit(from, Destination::Channel, Ppid::Asap, bytes.to_vec());
+    }
+
+    /// The same on the channel of ENRP.
+    pub fn multicast_enrp(&mut self, from: NodeId, bytes: &[u8]) {
+        self.transmit(from, Destination::Channel, Ppid::Enrp, bytes.to_vec());
+    }
+
+    /// The protocol of an association.
+    pub fn ppid(&self, n: NodeId, assoc: AssocId) -> Option<Ppid> {
+        self.conn(n, assoc).map(|conn| self.ppids[conn])
     }
 
     /// Takes what a script has received.
