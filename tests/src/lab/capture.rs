@@ -38,6 +38,9 @@ pub struct Packet {
     fields: Vec<(String, String)>,
 }
 
+/// ASAP_ERROR, which holds what its sender has not understood.
+const REPORT: (Ppid, u8) = (Ppid::Asap, 0x0e);
+
 impl Packet {
     /// The values of a field by Wireshark's name for it.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
@@ -121,7 +124,11 @@ fn messages(packet: Node<'_, '_>) -> Vec<Packet> {
             let experts = experts.filter_map(|node| Some(format!("expert: {}", node.attribute("showname")?)));
             let faults: Vec<_> = malformed.iter().cloned().chain(experts).collect();
             let (kind, flags) = (number("message_type").unwrap_or(0), number("message_flags").unwrap_or(0));
-            let complaints = tshark::examine_tree(tree, &bytes(tree));
+            let mut complaints = tshark::examine_tree(tree, &bytes(tree));
+            if (ppid, kind) == REPORT {
+                // What it reports is unknown, as it should be.
+                complaints.retain(|text| !text.starts_with("unknown") && !text.starts_with("not understood"));
+            }
             Some(Packet { time, source, destination, ppid, kind, flags, complaints, faults, fields })
         })
         .collect()

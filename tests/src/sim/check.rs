@@ -236,9 +236,10 @@ impl Cluster {
                 self.watch.baseline[r] = Some(now);
                 continue;
             };
-            let (sent, stats) = (|ty: usize| now.sent.enrp[ty] - before.sent.enrp[ty], |count: fn(&RegistrarStats) -> u64| {
-                count(&now.stats) - count(&before.stats)
-            });
+            let (sent, stats) = (
+                |ty: usize| now.sent.enrp[ty] - before.sent.enrp[ty],
+                |count: fn(&RegistrarStats) -> u64| count(&now.stats) - count(&before.stats),
+            );
             let cycle = self.scenario.registrar.enrp.peer_heartbeat_cycle.as_micros() as u64 * 9 / 10;
             let heartbeats = self.since(before.at).as_micros() as u64 / cycle + 2;
             let updates = stats(|s| s.registrations + s.reregistrations + s.deregistrations)
@@ -279,9 +280,11 @@ impl Cluster {
             let (expected, other) = first.get_or_insert((own.clone(), r));
             if *expected != own {
                 let other = *other;
-                let differs = own.0.iter().find(|e| !expected.0.contains(e)).or_else(|| {
-                    expected.0.iter().find(|e| !own.0.contains(e))
-                });
+                let differs = own
+                    .0
+                    .iter()
+                    .find(|e| !expected.0.contains(e))
+                    .or_else(|| expected.0.iter().find(|e| !own.0.contains(e)));
                 let differs = differs.map(|e| (e.0, e.1, e.2));
                 self.world.violated("one handlespace", || format!("R{r} and R{other} differ: {differs:?}"));
                 return;
@@ -300,7 +303,8 @@ impl Cluster {
             let wanted: BTreeSet<ServerId> = up.iter().copied().filter(|id| *id != own).collect();
             let dead = registrar.peers().find(|p| !p.id.is_none() && !up.contains(&p.id));
             if known != wanted || dead.is_some() {
-                self.world.violated("peers know each other", || format!("R{r} knows {known:?}, not {wanted:?}; {dead:?}"));
+                self.world
+                    .violated("peers know each other", || format!("R{r} knows {known:?}, not {wanted:?}; {dead:?}"));
             }
         }
     }
@@ -415,14 +419,16 @@ impl Cluster {
         let settled = |host: &super::element::ElementHost| {
             host.pool == pool
                 && host.knows.iter().any(|r| self.world.nodes[*r].is_up())
-                && host.elements.iter().any(|m| {
-                    !m.leaving && self.since(m.changed_at) > self.bounds.settled + self.bounds.served
-                })
+                && host
+                    .elements
+                    .iter()
+                    .any(|m| !m.leaving && self.since(m.changed_at) > self.bounds.settled + self.bounds.served)
         };
         if let Some(host) = self.elements.iter().position(settled)
             && self.up().next().is_some()
         {
-            self.world.violated("users find the living", || format!("U{at} resolves pool {pool}: {why}, but E{host} lives"));
+            self.world
+                .violated("users find the living", || format!("U{at} resolves pool {pool}: {why}, but E{host} lives"));
         }
     }
 }

@@ -45,9 +45,9 @@ impl Cluster {
         self.next_user_act(at);
         let UserHost { node, subscribes, .. } = self.users[at];
         let handle = pool_handle(self.rng.index(self.scenario.pools));
-        let resolved = self.world.pu(node, |pu, now| {
-            if subscribes { pu.subscribe(now, &handle) } else { pu.resolve(now, &handle) }
-        });
+        let resolved = self
+            .world
+            .pu(node, |pu, now| if subscribes { pu.subscribe(now, &handle) } else { pu.resolve(now, &handle) });
         match resolved {
             Some(Ok((resolution, true))) => self.talk(at, resolution),
             Some(Ok((resolution, false))) => self.users[at].waits_for = Some(resolution),

@@ -25,22 +25,60 @@ const BUFFER: usize = 66_000;
 /// Something that is to happen. What concerns the load and the faults is told to the director.
 #[derive(Debug)]
 pub enum Happening {
-    Wake { node: NodeId, incarnation: u32 },
-    Call { attempt: usize },
-    Called { attempt: usize, target: NodeId },
-    Answered { attempt: usize, conn: usize },
-    CallFailed { attempt: usize },
-    Arrives { conn: usize, side: usize, bytes: Vec<u8> },
-    Reset { conn: usize, side: usize },
-    Unacked { conn: usize, side: usize, since: Instant },
-    Datagram { node: NodeId, from: SocketAddr, ppid: Ppid, bytes: Vec<u8> },
-    Inbox { node: NodeId, incarnation: u32, what: Inbound },
+    Wake {
+        node: NodeId,
+        incarnation: u32,
+    },
+    Call {
+        attempt: usize,
+    },
+    Called {
+        attempt: usize,
+        target: NodeId,
+    },
+    Answered {
+        attempt: usize,
+        conn: usize,
+    },
+    CallFailed {
+        attempt: usize,
+    },
+    Arrives {
+        conn: usize,
+        side: usize,
+        bytes: Vec<u8>,
+    },
+    Reset {
+        conn: usize,
+        side: usize,
+    },
+    Unacked {
+        conn: usize,
+        side: usize,
+        since: Instant,
+    },
+    Datagram {
+        node: NodeId,
+        from: SocketAddr,
+        ppid: Ppid,
+        bytes: Vec<u8>,
+    },
+    Inbox {
+        node: NodeId,
+        incarnation: u32,
+        what: Inbound,
+    },
     /// The transports look after their associations.
     Heartbeats,
     /// For the director: an application acts.
-    Act { node: NodeId, incarnation: u32 },
+    Act {
+        node: NodeId,
+        incarnation: u32,
+    },
     /// For the director: the next entry of the fault schedule.
-    Fault { index: usize },
+    Fault {
+        index: usize,
+    },
     /// For the director: a look at everything.
     Check,
 }

@@ -32,7 +32,7 @@ fn one_dies(lab: &Lab, kinds: [Kind; 3], ids: [u32; 3], dies: u8) {
     // It would come back by itself when it registers again, so it does not.
     let server = cast::server(network.host(4), "Theirs", 0xabcd_0001, &[dies], &["-rereginterval=90000"]);
     server.until("Registration result is: okay!");
-    let mut element = cast::element(network.host(5), "Ours", 0xabcd_0002, &[dies], &["--lifetime", "90000s"]);
+    let mut element = cast::element(network.host(5), "Ours", 0xabcd_0002, &[dies], &[]);
     element.until("registered");
     // Long enough for presences from all to all.
     std::thread::sleep(Duration::from_secs(3));
