@@ -125,6 +125,36 @@ fn ours_joins_theirs() {
         let ours = cast::registrar(Kind::Ours, network.host(2), cast::id(2), &[1]);
         same(&network, "element of before", |space| space.len() == 1);
 
+        lab.case("an element changes its values, at either");
+        let loads = std::env::temp_dir();
+        let elements_of_ours: Vec<_> = [1u8, 2]
+            .map(|registrar| {
+                let file = loads.join(format!("load-{}-{registrar}", std::process::id()));
+                std::fs::write(&file, "lu:10%").expect("a file");
+                let name = file.to_string_lossy().into_owned();
+                let (port, id) = (7000 + u16::from(registrar), 0xabcd_e000 + u32::from(registrar));
+                let more = ["--policy-file", name.as_str()];
+                (cast::element_at(network.host(4), port, "Load", id, &[registrar], &more), file)
+            })
+            .into_iter()
+            .collect();
+        let loaded = |load: &'static str| {
+            move |space: &Handlespace| {
+                let pool = space.iter().filter(|((pool, _), _)| pool == "Load");
+                pool.filter(|(_, element)| element.values.contains(load)).count() == 2
+            }
+        };
+        same(&network, "element of each", loaded("l=10.000%"));
+        for (_, file) in &elements_of_ours {
+            std::fs::write(file, "lu:75%").expect("a file");
+        }
+        same(&network, "new loads", loaded("l=75.000%"));
+        for (element, file) in elements_of_ours {
+            element.interrupt();
+            std::fs::remove_file(file).expect("a file");
+        }
+        same(&network, "only the element of before", |space| space.len() == 1);
+
         lab.case("elements come, at both, and go");
         let servers = elements(&network, 4);
         same(&network, "element of each", |space| space.len() == 1 + servers.len());
