@@ -13,16 +13,23 @@ use super::element::{policy, pool_handle, pool_number};
 use super::node::Sent;
 use super::user::Served;
 
+/// How many pages a handle table has at most in a scenario.
+const PAGES: u64 = 64;
+
 /// What the checks remember.
 pub struct Watch {
     pub served: Served,
     /// Who has won which takeover since the last fault.
     winners: BTreeMap<ServerId, BTreeSet<ServerId>>,
     expected: Option<Expected>,
+    /// A registrar that starts while all else is well, and since when.
+    starts: Option<(usize, Instant)>,
     /// What each registrar had sent and counted when all was calm for long enough.
     baseline: Vec<Option<Baseline>>,
     pub takeovers: u64,
     pub resynchronisations: u64,
+    /// Elements that have come back with the identifier that they had.
+    pub returned: u64,
     pub checks: u64,
     /// The most messages that one registrar sent in one second.
     pub peak: u64,
@@ -33,6 +40,7 @@ struct Baseline {
     at: Instant,
     sent: Sent,
     stats: RegistrarStats,
+    returned: u64,
 }
 
 /// A registrar has died while all was well; that must take no more than its thresholds.
@@ -51,9 +59,11 @@ impl Watch {
             served: Served::default(),
             winners: BTreeMap::new(),
             expected: None,
+            starts: None,
             baseline: vec![None; registrars],
             takeovers: 0,
             resynchronisations: 0,
+            returned: 0,
             checks: 0,
             peak: 0,
         }
@@ -62,6 +72,7 @@ impl Watch {
     pub fn disturbed(&mut self) {
         self.winners.clear();
         self.expected = None;
+        self.starts = None;
         self.baseline.fill(None);
     }
 }
@@ -231,7 +242,8 @@ impl Cluster {
         let peers = self.scenario.registrars as u64 - 1;
         for r in self.up().collect::<Vec<_>>() {
             let Some(registrar) = self.world.nodes[r].registrar() else { continue };
-            let now = Baseline { at: self.world.now, sent: self.world.nodes[r].sent, stats: registrar.stats() };
+            let (sent, returned) = (self.world.nodes[r].sent, self.watch.returned);
+            let now = Baseline { at: self.world.now, sent, stats: registrar.stats(), returned };
             let Some(before) = self.watch.baseline[r] else {
                 self.watch.baseline[r] = Some(now);
                 continue;
@@ -244,11 +256,14 @@ impl Cluster {
             let heartbeats = self.since(before.at).as_micros() as u64 / cycle + 2;
             let updates = stats(|s| s.registrations + s.reregistrations + s.deregistrations)
                 + stats(|s| s.expired + s.lost + s.reported);
+            // One that comes back with its identifier at another registrar changes its home. Until all have heard of it their
+            // checksums can differ, since they hear it from two registrars.
+            let moved = (now.returned - before.returned) * peers;
             let rules: [(&'static str, u64, u64); 7] = [
                 ("ENRP_PRESENCE", sent(1), heartbeats * (peers + 1)),
                 ("ENRP_HANDLE_UPDATE", sent(4), updates * peers),
-                ("re-synchronisations", now.sent.resync - before.sent.resync, 0),
-                ("ENRP_HANDLE_TABLE_REQUEST", sent(2), 0),
+                ("re-synchronisations", now.sent.resync - before.sent.resync, moved),
+                ("ENRP_HANDLE_TABLE_REQUEST", sent(2), moved * PAGES),
                 ("ENRP_LIST_REQUEST", sent(5), 0),
                 ("messages about takeovers", sent(7) + sent(8) + sent(9), 0),
                 ("ENRP_ERROR", sent(10), 0),
@@ -377,6 +392,37 @@ impl Cluster {
         }
     }
 
+    /// A registrar is about to start.
+    pub fn expect_start(&mut self, r: usize) {
+        let well = self.calm().is_some_and(|calm| calm > self.bounds.settled);
+        let start = well.then_some((r, self.world.now));
+        self.disturbed();
+        self.watch.starts = start;
+    }
+
+    /// RFC 5353, 3.2.3: a start copies everything. What was there before it began, and is still there, has been copied.
+    fn check_start(&mut self, r: usize) {
+        let Some((_, began)) = self.watch.starts.take_if(|(registrar, _)| *registrar == r) else { return };
+        for at in 0..self.elements.len() {
+            let pool = self.elements[at].pool;
+            for mine in self.elements[at].elements.clone() {
+                if mine.leaving || mine.changed_at + self.bounds.settled > began || self.home_of(at).is_none() {
+                    continue;
+                }
+                let space = self.world.nodes[r].registrar().map(|registrar| registrar.handlespace());
+                let handle = pool_handle(pool);
+                let found = space
+                    .zip(PoolHandle::new(&handle))
+                    .and_then(|(space, handle)| space.find_element(space.find_pool(handle)?, mine.id));
+                if found.is_none() {
+                    self.world.violated("a start copies everything", || {
+                        format!("R{r} serves without pool {pool}'s {} of E{at}", mine.id)
+                    });
+                }
+            }
+        }
+    }
+
     pub fn check_event(&mut self, r: usize, event: RegistrarEvent) {
         match event {
             RegistrarEvent::TakenOver { target, by, .. } if by == self.id_of(r) => {
@@ -389,6 +435,7 @@ impl Cluster {
                     self.world.violated("one winner", || format!("{target} is taken over by {winners:?}"));
                 }
             }
+            RegistrarEvent::Serving { mentor: Some(_) } => self.check_start(r),
             RegistrarEvent::Resynchronised { .. } => self.watch.resynchronisations += 1,
             RegistrarEvent::DuplicateId => {
                 self.world.violated("identifiers are unique", || format!("R{r} has heard another one with its own"));

@@ -41,11 +41,13 @@ impl Cluster {
     pub fn new(scenario: Scenario, sabotage: Sabotage, detail: Detail) -> Self {
         let root = Rng::new(scenario.seed);
         let net = Net::new(scenario.net, root.fork(3));
-        let world = World::new(net, Trace::new(detail), Saboteur::new(sabotage, root.fork(4)), root.fork(5));
+        let bounds = scenario.bounds();
+        let saboteur = Saboteur::new(sabotage, root.fork(4), bounds.settled);
+        let world = World::new(net, Trace::new(detail), saboteur, root.fork(5));
         let registrars = scenario.registrars;
         let mut cluster = Cluster {
             world,
-            bounds: scenario.bounds(),
+            bounds,
             elements: Vec::new(),
             users: Vec::new(),
             rng: root.fork(6),
@@ -192,7 +194,7 @@ impl Cluster {
 
     // ---- faults ----
 
-    fn disturbed(&mut self) {
+    pub fn disturbed(&mut self) {
         self.disturbed_at = self.world.now;
         self.watch.disturbed();
     }
@@ -216,7 +218,7 @@ impl Cluster {
                 if self.world.nodes[r].is_up() {
                     return;
                 }
-                self.disturbed();
+                self.expect_start(r);
                 let id = if same_id { self.ids[r] } else { ServerId::NONE };
                 self.start_registrar(r, id);
             }

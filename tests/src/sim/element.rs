@@ -173,7 +173,9 @@ impl Cluster {
 
     fn lives(&mut self, at: usize, id: PeId) {
         let pool = self.elements[at].pool;
-        self.gone.remove(&(pool, id));
+        if self.gone.remove(&(pool, id)).is_some() {
+            self.watch.returned += 1;
+        }
         self.living.insert((pool, id), at);
     }
 

@@ -1,11 +1,12 @@
 //! Sabotage: the network does to messages between registrars what no association does, so as to show that the checks
 //! would notice a registrar that does it. A lost DEL_PE is what a registrar would do that does not send it.
 
-use rserpool_core::ServerId;
+use std::time::Duration;
+
 use rserpool_core::wire::EnrpMessage;
 use rserpool_core::wire::enrp::{EnrpBody, HandleTableResponse, InitTakeoverAck, PoolEntries, UpdateAction};
+use rserpool_core::{Instant, ServerId};
 
-use super::node::NodeId;
 use super::rng::Rng;
 
 /// What is done.
@@ -21,7 +22,8 @@ pub enum Sabotage {
     NoArbitration,
     /// The second page of a handle table comes without its elements.
     ExpiredCursor,
-    /// After a takeover a peer is told an old ADD_PE of the dead registrar again.
+    /// Long after a takeover a peer hears an old ADD_PE of the dead registrar again, as if it were another one's. (As the
+    /// dead one's own it would be refused: an association speaks for one registrar.)
     StaleAddPe,
 }
 
@@ -55,14 +57,17 @@ pub struct Saboteur {
     rng: Rng,
     /// ADD_PEs as they were sent, with their sender.
     old: Vec<(ServerId, Vec<u8>)>,
+    /// The latest takeover: who was taken over by whom, and when it may be repeated what the dead one said.
+    taken_over: Option<(ServerId, ServerId, Instant)>,
+    patience: Duration,
     pages: u32,
     /// How often it has struck.
     pub strikes: u32,
 }
 
 impl Saboteur {
-    pub fn new(what: Sabotage, rng: Rng) -> Self {
-        Saboteur { what, rng, old: Vec::new(), pages: 0, strikes: 0 }
+    pub fn new(what: Sabotage, rng: Rng, patience: Duration) -> Self {
+        Saboteur { what, rng, old: Vec::new(), taken_over: None, patience, pages: 0, strikes: 0 }
     }
 
     pub fn is_at_work(&self) -> bool {
@@ -74,7 +79,7 @@ impl Saboteur {
         verdict
     }
 
-    pub fn judge(&mut self, _: NodeId, message: &EnrpMessage<'_>, bytes: &[u8]) -> Verdict {
+    pub fn judge(&mut self, now: Instant, message: &EnrpMessage<'_>, bytes: &[u8]) -> Verdict {
         match (self.what, &message.body) {
             (Sabotage::LostDelPe, EnrpBody::HandleUpdate(update)) if update.action == UpdateAction::Delete => {
                 if self.rng.below(2) == 0 { self.strike(Verdict::Drop) } else { Verdict::Pass }
@@ -100,12 +105,19 @@ impl Saboteur {
                 Verdict::Pass
             }
             (Sabotage::StaleAddPe, EnrpBody::TakeoverServer(takeover)) => {
-                let late = self.old.iter().rev().find(|(sender, _)| *sender == takeover.target);
-                match late.map(|(_, bytes)| bytes.clone()) {
-                    // It comes over the winner's association, and says what a registrar would say that had kept it.
-                    Some(mut late) => {
-                        late[4..8].copy_from_slice(&message.sender.0.to_be_bytes());
-                        self.strike(Verdict::Also(late))
+                self.taken_over = Some((takeover.target, message.sender, now + self.patience));
+                Verdict::Pass
+            }
+            (Sabotage::StaleAddPe, EnrpBody::Presence(_)) => {
+                let Some((target, winner, due)) = self.taken_over else { return Verdict::Pass };
+                if now < due || message.sender == winner {
+                    return Verdict::Pass;
+                }
+                let late = self.old.iter().rev().find(|(sender, _)| *sender == target).map(|(_, bytes)| bytes.clone());
+                match late.and_then(|late| named(&late, message.sender)) {
+                    Some(late) => {
+                        self.taken_over = None;
+                        self.strike(Verdict::After(late))
                     }
                     None => Verdict::Pass,
                 }
@@ -113,6 +125,14 @@ impl Saboteur {
             _ => Verdict::Pass,
         }
     }
+}
+
+/// An ADD_PE in the name of another registrar.
+fn named(bytes: &[u8], sender: ServerId) -> Option<Vec<u8>> {
+    let message = EnrpMessage::parse(bytes).ok()?.message;
+    let EnrpBody::HandleUpdate(mut update) = message.body else { return None };
+    update.element.home = sender;
+    Some(emit(&EnrpMessage { sender, body: update.into(), ..message }))
 }
 
 fn emit(message: &EnrpMessage<'_>) -> Vec<u8> {

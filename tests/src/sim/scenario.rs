@@ -238,7 +238,7 @@ impl Scenario {
                         // Somebody has to be there.
                         let alone = down.iter().filter(|down| !**down).count() == 1;
                         if alone || mood != Mood::Takeovers || rng.per_mille(300) {
-                            let back = if mood == Mood::Joins { begin + settled } else { over };
+                            let back = if mood == Mood::Joins { begin + settled + unit } else { over };
                             push(back, What::Restart { registrar: r, same_id: rng.per_mille(250) });
                             end = end.max(back);
                         } else {

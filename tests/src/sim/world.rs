@@ -361,7 +361,7 @@ impl World {
         };
         if ppid == Ppid::Enrp && self.saboteur.is_at_work() {
             let verdict = match EnrpMessage::parse(bytes) {
-                Ok(parsed) => self.saboteur.judge(n, &parsed.message, bytes),
+                Ok(parsed) => self.saboteur.judge(self.now, &parsed.message, bytes),
                 Err(_) => Verdict::Pass,
             };
             match verdict {
