@@ -204,6 +204,7 @@ mod fmt;
 mod arena;
 mod blobs;
 mod bounded;
+mod compat;
 mod config;
 mod element;
 mod endpoint;
@@ -223,6 +224,7 @@ mod time;
 mod user;
 pub mod wire;
 
+pub use compat::Compat;
 #[cfg(feature = "alloc")]
 pub use config::EndpointLimits;
 pub use config::{EndpointConfig, Links};
@@ -234,7 +236,7 @@ pub use machine::{Destination, Input, Link, Machine, Output, Transmit};
 #[cfg(feature = "alloc")]
 pub use registrar::RegistrarLimits;
 pub use registrar::{
-    Compat, EnrpConfig, MAX_ANNOUNCED, PeerState, PeerView, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStats,
+    EnrpConfig, MAX_ANNOUNCED, PeerState, PeerView, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStats,
     RegistrarStorage, RemovalReason,
 };
 pub use time::Instant;

@@ -3,4 +3,5 @@
 pub mod lab;
 pub mod rig;
 pub mod scene;
+pub mod sim;
 pub mod tshark;

@@ -1,10 +1,10 @@
 //! ENRP at work: messages of peers are handed to their procedures, and what is owed to peers is sent.
 
-use super::compat::{Dialect, reveals_rsplib};
 use super::peers::{Owed, PeerState};
 use super::{Registrar, Step};
 use crate::arena::Idx;
 use crate::bounded;
+use crate::compat::{Dialect, reveals_rsplib};
 use crate::endpoint::earliest;
 use crate::wire::enrp::{InitTakeover, InitTakeoverAck, ListRequest, TakeoverServer};
 use crate::wire::{EmitError, EnrpBody, EnrpMessage};
@@ -128,7 +128,7 @@ impl Registrar<'_> {
     }
 
     /// Writes something that is owed to a peer, and says what is settled by it.
-    fn pay(&mut self, to: Idx, owed: Owed, buf: &mut [u8]) -> (Result<usize, EmitError>, Owed) {
+    pub(super) fn pay(&mut self, to: Idx, owed: Owed, buf: &mut [u8]) -> (Result<usize, EmitError>, Owed) {
         let peer = self.peers.at(to);
         let body: EnrpBody<'_> = match owed {
             Owed::INIT_TAKEOVER => InitTakeover { target: self.target() }.into(),

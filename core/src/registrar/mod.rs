@@ -6,7 +6,6 @@ mod announce;
 mod assoc;
 mod audit;
 mod claim;
-mod compat;
 mod config;
 mod discovery;
 mod enrp;
@@ -27,7 +26,6 @@ mod subscription;
 mod takeover;
 mod update;
 
-pub use compat::Compat;
 pub use config::{EnrpConfig, MAX_ANNOUNCED, RegistrarConfig};
 pub use event::{RegistrarEvent, RemovalReason};
 pub use peers::{PeerState, PeerView};
@@ -106,6 +104,8 @@ pub struct Registrar<'s> {
     heartbeat: Heartbeat,
     update: PendingUpdate<'s>,
     takeover: Option<Takeover>,
+    /// A takeover has been carried out, and peers are still to be told.
+    takeover_untold: bool,
     claims: Claims<'s>,
     leave: Leave,
     last_dial: u32,
@@ -245,6 +245,7 @@ impl<'s> Registrar<'s> {
             heartbeat: Heartbeat::default(),
             update,
             takeover: None,
+            takeover_untold: false,
             claims,
             leave: Leave::No,
             last_dial: 0,
@@ -371,6 +372,9 @@ impl<'s> Registrar<'s> {
             let written = self.report.emit(self.id, server, buf)?;
             self.stats.errors = self.stats.errors.wrapping_add(u64::from(written.is_ok()));
             return Some(written.map(|(to, len)| Step::Send(to, ppid, len)));
+        }
+        if let Some(written) = self.poll_takeover_server(buf) {
+            return Some(written.map(|(to, len)| Step::Send(to, Ppid::Enrp, len)));
         }
         if let Some(written) = self.poll_update(buf) {
             return Some(written.map(|(to, len)| Step::Send(to, Ppid::Enrp, len)));

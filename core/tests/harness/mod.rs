@@ -69,6 +69,14 @@ pub struct Node {
     slots: Vec<Slot>,
 }
 
+impl Node {
+    /// Nothing comes of its deadline any more.
+    pub(crate) fn stop(&mut self) {
+        self.deadline = None;
+        self.attempts.clear();
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Slot {
     generation: u32,

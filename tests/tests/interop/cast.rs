@@ -141,3 +141,83 @@ pub(crate) fn resolve(host: Host<'_>, registrar: u8, pool: &str, items: u32) -> 
     )
     .text
 }
+
+/// An echo server of ours that registers at one of some hosts' registrars.
+pub(crate) fn element(host: Host<'_>, pool: &str, id: u32, registrars: &[u8], more: &[&str]) -> Process {
+    element_at(host, 7000, pool, id, registrars, more)
+}
+
+/// The same, with a port for the service.
+pub(crate) fn element_at(host: Host<'_>, port: u16, pool: &str, id: u32, registrars: &[u8], more: &[&str]) -> Process {
+    let (service, local) = (format!("sctp://{}", at(host.ip(), port)), host.ip().to_string());
+    let more: Vec<_> = ["--local", &local].into_iter().chain(more.iter().copied()).collect();
+    ours(
+        host,
+        "element",
+        &["--pool", pool, "--id", &format!("{id:#x}"), "--service", &service, "--echo"],
+        registrars,
+        &more,
+    )
+}
+
+/// An echo server of ours on both links of its host.
+pub(crate) fn element_on_two_links(host: Host<'_>, pool: &str, id: u32, registrars: &[u8]) -> Process {
+    let [first, second] = [0, 1].map(|link| lab::v4(host.number(), link).to_string());
+    let service = format!("sctp://{first}:7000,{second}");
+    let id = format!("{id:#x}");
+    let more = ["--local", &first, "--local", &second];
+    ours(host, "element", &["--pool", pool, "--id", &id, "--service", &service, "--echo"], registrars, &more)
+}
+
+/// An echo server of ours that talks TCP with its users.
+pub(crate) fn tcp_element(host: Host<'_>, pool: &str, id: u32, registrars: &[u8]) -> Process {
+    let service = format!("tcp://{}", at(host.ip(), 7000));
+    ours(
+        host,
+        "element",
+        &["--pool", pool, "--id", &format!("{id:#x}"), "--service", &service, "--echo"],
+        registrars,
+        &[],
+    )
+}
+
+/// A pool user of ours to which lines can be given.
+pub(crate) fn user(host: Host<'_>, pool: &str, registrars: &[u8]) -> Process {
+    ours(host, "terminal", &[pool], registrars, &[])
+}
+
+fn ours(host: Host<'_>, what: &str, its: &[&str], registrars: &[u8], more: &[&str]) -> Process {
+    let registrars: Vec<_> = registrars.iter().map(|number| at(host.sibling(*number).ip(), 3863)).collect();
+    let mut arguments = vec!["-vv", what, "--transport", "sctp"];
+    arguments.extend(its);
+    for registrar in &registrars {
+        arguments.extend(["-r", registrar]);
+    }
+    arguments.extend(more);
+    host.rserpool(&arguments)
+}
+
+/// Gives our user a line, and waits until it comes back.
+#[track_caller]
+pub(crate) fn echo_by_ours(user: &mut Process, text: &str) {
+    user.say(text);
+    user.until(&format!("\n{text}\n"));
+}
+
+/// A registrar with the addresses that its host has on two links.
+pub(crate) fn registrar_on_two_links(kind: Kind, host: Host<'_>, id: u32, more: &[&str]) -> Process {
+    let second = lab::v4(host.number(), 1);
+    match kind {
+        Kind::Ours => {
+            let (asap, enrp) = (at(second, 3863), at(second, 9901));
+            let both = ["--listen", &asap, "--enrp-listen", &enrp];
+            registrar_with(kind, host, id, &[], &both.into_iter().chain(more.iter().copied()).collect::<Vec<_>>())
+        }
+        Kind::Theirs => {
+            let (first, second) = (host.ip(), second);
+            let both = [format!("-asap={},{second}", at(first, 3863)), format!("-enrp={},{second}", at(first, 9901))];
+            let more: Vec<_> = both.iter().map(String::as_str).chain(more.iter().copied()).collect();
+            registrar_with(kind, host, id, &[], &more)
+        }
+    }
+}

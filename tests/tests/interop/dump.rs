@@ -59,7 +59,7 @@ fn parse(text: &str) -> Handlespace {
         if let ["+-- Pool ", name, ", Policy ", its_policy, ..] = quoted[..] {
             (pool, policy) = (name.to_owned(), its_policy.to_owned());
         } else if let Some(rest) = line.strip_prefix("- idx:#") {
-            let id = rest.split('$').nth(1).and_then(|rest| hex(rest)).expect("an identifier");
+            let id = rest.split('$').nth(1).and_then(hex).expect("an identifier");
             let element = Element {
                 home: 0,
                 policy: policy.clone(),

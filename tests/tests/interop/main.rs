@@ -3,10 +3,16 @@
 //! What the other side says decides, and what Wireshark makes of the bytes. One test is one boot of the lab, with some
 //! cases in it.
 
+mod audit;
 mod baseline;
 mod cast;
 mod dump;
+mod errors;
 mod keep_alive;
+mod multihomed;
 mod peers;
+mod raw;
 mod registrar;
+mod soak;
 mod takeover;
+mod user;

@@ -1,14 +1,19 @@
 //! `rserpool demo`
 
 mod act;
+mod client;
+mod cluster;
+mod first;
 mod score;
+mod second;
+mod show;
 mod stage;
 
 use std::process::ExitCode;
 
 use crate::error::Error;
 
-/// Show Reliable Server Pooling at work: a pool of echo services, one of which is killed
+/// Show Reliable Server Pooling at work: a pool of echo services, one of which is killed, and then their registrar
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -21,9 +26,14 @@ pub(crate) struct Args {
 }
 
 const AFTER_HELP: &str = "\
-A registrar, three pool elements (processes of their own that echo what they get) and a pool user, all over real sockets
-on 127.0.0.1. The user sends a request every few milliseconds to the element that the pool's policy chooses. One element
-is killed without warning, comes back later, and another one leaves in good order. It takes about 9 seconds.
+All over real sockets on 127.0.0.1. A pool user sends a request every few milliseconds to the element that the pool's
+policy chooses.
+First act: a registrar and three pool elements (processes of their own that echo what they get). One element is killed
+without warning, comes back later, and another one leaves in good order.
+Second act: three registrars with one handlespace (processes of their own) and three pool elements. The registrar that
+is the elements' home is killed; another one takes over, and the elements follow it. The first one comes back and copies
+the handlespace. The user's requests go on all the time. The timers are shorter than the RFC's.
+It takes about 18 seconds.
 
 Examples:
   rserpool demo                              watch it

@@ -20,6 +20,23 @@ pub(super) struct Score {
     failed_over: BTreeMap<PeId, u64>,
     longest_gap: Duration,
     slowest: Duration,
+    /// The registrars of the second act.
+    pub(super) registrars: Vec<RegistrarScore>,
+}
+
+/// What became of a registrar.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct RegistrarScore {
+    pub(super) name: String,
+    pub(super) id: u32,
+    /// Whose home it was at first, after R1 was killed, and at the end.
+    pub(super) home_of_before: String,
+    pub(super) home_of_after_kill: String,
+    pub(super) home_of_at_end: String,
+    pub(super) elements: u32,
+    pub(super) checksum: u16,
+    /// Whether the others have the same elements with the same homes and checksums.
+    pub(super) agrees: bool,
 }
 
 #[derive(Serialize)]
@@ -32,6 +49,7 @@ struct Shown {
     slowest_request_ms: f64,
     seconds: f64,
     elements: Vec<ShownElement>,
+    registrars: Vec<RegistrarScore>,
 }
 
 #[derive(Serialize)]
@@ -53,7 +71,13 @@ impl Score {
             failed_over: BTreeMap::new(),
             longest_gap: Duration::ZERO,
             slowest: Duration::ZERO,
+            registrars: Vec::new(),
         }
+    }
+
+    /// Nobody sends requests now: the time until the next answer is no gap.
+    pub(super) fn interval(&mut self) {
+        self.last_served = Instant::now();
     }
 
     pub(super) fn elapsed(&self) -> Duration {
@@ -104,6 +128,7 @@ impl Score {
                     failovers_away: self.failed_over.get(id).copied().unwrap_or(0),
                 })
                 .collect(),
+            registrars: self.registrars.clone(),
         };
         let mut out = output::stdout();
         if json {
@@ -125,6 +150,22 @@ fn table(out: &mut impl Write, shown: &Shown) -> std::io::Result<()> {
             format!("{:#010x}", element.id),
             element.served.to_string(),
             element.failovers_away.to_string(),
+        ]);
+    }
+    writeln!(out)?;
+    table.write(out)?;
+    let headings = ["REGISTRAR", "ID", "HOME OF", "R1 KILLED", "R1 BACK", "KNOWS", "OWN CHECKSUM", "ALL AGREE"];
+    let mut table = Table::new(&headings).right(&[5]);
+    for registrar in &shown.registrars {
+        table.row([
+            registrar.name.clone(),
+            format!("{:#010x}", registrar.id),
+            registrar.home_of_before.clone(),
+            registrar.home_of_after_kill.clone(),
+            registrar.home_of_at_end.clone(),
+            registrar.elements.to_string(),
+            format!("{:#06x}", registrar.checksum),
+            if registrar.agrees { "yes" } else { "no" }.to_owned(),
         ]);
     }
     writeln!(out)?;

@@ -1,4 +1,4 @@
-//! The cast: a registrar in this process, and pool elements as processes that can be killed.
+//! The cast: the first act's registrar, in this process, and pool elements as processes that can be killed.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -20,9 +20,9 @@ pub(super) fn registrar() -> Result<RegistrarServer, Error> {
     RegistrarServer::start(options).map_err(|error| Error::system("start a registrar", error))
 }
 
-pub(super) fn user_options(registrar: SocketAddr) -> EndpointOptions {
+pub(super) fn user_options(registrars: &[SocketAddr]) -> EndpointOptions {
     EndpointOptions {
-        registrars: vec![vec![registrar]],
+        registrars: registrars.iter().map(|registrar| vec![*registrar]).collect(),
         timeout: Duration::from_secs(5),
         connect_timeout: Duration::from_millis(500),
         ..EndpointOptions::default()
@@ -37,11 +37,12 @@ pub(super) struct Element {
 }
 
 impl Element {
-    pub(super) fn start(name: &'static str, id: PeId, registrar: SocketAddr) -> Result<Self, Error> {
+    pub(super) fn start(name: &'static str, id: PeId, registrars: &[SocketAddr]) -> Result<Self, Error> {
         let this = std::env::current_exe().map_err(|error| Error::system("find the command itself", error))?;
         let process = Command::new(this)
             .args(["-q", "element", "--echo", "--pool", POOL, "--service", "tcp://127.0.0.1:0"])
-            .args(["--id", &id.to_string(), "--registrar", &registrar.to_string()])
+            .args(["--id", &id.to_string()])
+            .args(registrars.iter().map(|registrar| format!("--registrar={registrar}")))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
