@@ -41,6 +41,9 @@ pub struct Packet {
 /// ASAP_ERROR, which holds what its sender has not understood.
 const REPORT: (Ppid, u8) = (Ppid::Asap, 0x0e);
 
+/// How the types of rsplib's own policies begin. Wireshark does not know them, or not their values.
+const PRIVATE: &str = "0xb000";
+
 impl Packet {
     /// The values of a field by Wireshark's name for it.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
@@ -130,6 +133,9 @@ fn messages(packet: Node<'_, '_>) -> Vec<Packet> {
             let faults: Vec<_> = malformed.iter().cloned().chain(experts).collect();
             let (kind, flags) = (number("message_type").unwrap_or(0), number("message_flags").unwrap_or(0));
             let mut complaints = tshark::examine_tree(tree, &bytes(tree));
+            if fields.iter().any(|(name, show)| name.ends_with("_policy_type") && show.starts_with(PRIVATE)) {
+                complaints.retain(|text| !text.contains("Policy Type") && !text.contains("Policy Value"));
+            }
             if (ppid, kind) == REPORT {
                 // What it reports is unknown, as it should be.
                 complaints.retain(|text| !text.starts_with("unknown") && !text.starts_with("not understood"));
