@@ -9,8 +9,17 @@ use rserpool_tests::lab::{self, Host, Process};
 /// Whose implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// Told that the others are rsplib.
     Ours,
+    /// Not told, so it has to find out.
+    OursUntold,
     Theirs,
+}
+
+impl Kind {
+    pub(crate) fn is_ours(self) -> bool {
+        self != Kind::Theirs
+    }
 }
 
 /// The identifier of the registrar on a host, where it does not matter.
@@ -33,8 +42,9 @@ fn registrar_at(kind: Kind, host: Host<'_>, id: u32, ips: &[IpAddr], peers: &[u8
     let peers = peers.iter().map(|peer| at(host.sibling(*peer).ip(), 9901));
     let mut arguments: Vec<String> = Vec::new();
     match kind {
-        Kind::Ours => {
-            arguments.extend(["-vv", "registrar", "--transport", "sctp", "--compat", "rsplib"].map(String::from));
+        Kind::Ours | Kind::OursUntold => {
+            let compat = if kind == Kind::Ours { "rsplib" } else { "auto" };
+            arguments.extend(["-vv", "registrar", "--transport", "sctp", "--compat", compat].map(String::from));
             for ip in ips {
                 arguments.extend(["--listen".into(), at(*ip, 3863), "--enrp-listen".into(), at(*ip, 9901)]);
             }

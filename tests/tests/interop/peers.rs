@@ -112,6 +112,42 @@ fn theirs_joins_ours() {
 }
 
 #[test]
+fn both_choose_alike() {
+    let Some(captures) = lab::run("peers::both_choose_alike", Duration::from_secs(120), |lab| {
+        let network = lab.network(Shape { hosts: 5, ..Shape::default() });
+        let recording = network.record("chosen");
+        let ours = cast::registrar(Kind::Ours, network.host(1), cast::id(1), &[2]);
+        let theirs = cast::registrar(Kind::Theirs, network.host(2), cast::id(2), &[1]);
+        cast::ready(Kind::Theirs, &theirs);
+        // Which of two comes first, the second, when it has these values.
+        let policies = [
+            ("Priority:5", "Priority:9"),
+            ("PriorityLeastUsed:0.5", "PriorityLeastUsed:0.25"),
+            ("PriorityLeastUsedDegradation:0.5", "PriorityLeastUsedDegradation:0.25"),
+        ];
+        let mut servers = Vec::new();
+        for (n, (worse, better)) in (0u32..).zip(policies) {
+            for (policy, id, registrar) in [(worse, 0x10 * n + 1, 1), (better, 0x10 * n + 2, 2)] {
+                let policy = format!("-policy={policy}");
+                servers.push(cast::server(network.host(4), &format!("Pool{n}"), id, &[registrar], &[&policy]));
+            }
+        }
+        same(&network, "element of each", |space| space.len() == servers.len());
+        for (n, (_, better)) in (0u32..).zip(policies) {
+            for registrar in [1, 2] {
+                let answer = cast::resolve(network.host(5), registrar, &format!("Pool{n}"), 1);
+                let best = format!("\"id\":{},", 0x10 * n + 2);
+                assert!(answer.contains(&best), "{better} at registrar {registrar}: {answer}");
+            }
+        }
+        drop((recording, ours, theirs));
+    }) else {
+        return;
+    };
+    captures["chosen"].assert_clean(&[lab::v4(1, 0), lab::v4(5, 0)]);
+}
+
+#[test]
 fn ours_joins_theirs() {
     let Some(captures) = lab::run("peers::ours_joins_theirs", Duration::from_secs(180), |lab| {
         let network = lab.network(Shape { hosts: 4, ..Shape::default() });

@@ -69,7 +69,7 @@ fn each_dies(name: &str, kinds: [Kind; 3], ids: [u32; 3]) {
     }) else {
         return;
     };
-    let ours: Vec<_> = (1u8..).zip(kinds).filter(|(_, kind)| *kind == Kind::Ours).map(|(host, _)| host).collect();
+    let ours: Vec<_> = (1u8..).zip(kinds).filter(|(_, kind)| kind.is_ours()).map(|(host, _)| host).collect();
     let ours: Vec<_> = ours.into_iter().chain([5]).map(|host| lab::v4(host, 0)).collect();
     assert_eq!(captures.len(), 3);
     for (name, capture) in &captures {
@@ -110,6 +110,12 @@ fn one_of_ours_above_two_of_theirs() {
 fn one_of_ours_below_two_of_theirs() {
     let ids = [0x1111_1111, 0x2222_2222, 0x3333_3333];
     each_dies("one_of_ours_below_two_of_theirs", [Kind::Ours, Kind::Theirs, Kind::Theirs], ids);
+}
+
+#[test]
+fn ours_finds_out_by_itself() {
+    let ids = [0x3333_3333, 0x1111_1111, 0x2222_2222];
+    each_dies("ours_finds_out_by_itself", [Kind::OursUntold, Kind::OursUntold, Kind::Theirs], ids);
 }
 
 #[test]
