@@ -32,7 +32,7 @@ fn one_dies(lab: &Lab, kinds: [Kind; 3], ids: [u32; 3], dies: u8) {
     // It would come back by itself when it registers again, so it does not.
     let server = cast::server(network.host(4), "Theirs", 0xabcd_0001, &[dies], &["-rereginterval=90000"]);
     server.until("Registration result is: okay!");
-    let mut element = cast::element(network.host(5), "Ours", 0xabcd_0002, &[dies], &["--lifetime", "90000s"]);
+    let mut element = cast::element(network.host(5), "Ours", 0xabcd_0002, &[dies], &[]);
     element.until("registered");
     // Long enough for presences from all to all.
     std::thread::sleep(Duration::from_secs(3));
@@ -69,7 +69,7 @@ fn each_dies(name: &str, kinds: [Kind; 3], ids: [u32; 3]) {
     }) else {
         return;
     };
-    let ours: Vec<_> = (1u8..).zip(kinds).filter(|(_, kind)| *kind == Kind::Ours).map(|(host, _)| host).collect();
+    let ours: Vec<_> = (1u8..).zip(kinds).filter(|(_, kind)| kind.is_ours()).map(|(host, _)| host).collect();
     let ours: Vec<_> = ours.into_iter().chain([5]).map(|host| lab::v4(host, 0)).collect();
     assert_eq!(captures.len(), 3);
     for (name, capture) in &captures {
@@ -110,4 +110,38 @@ fn one_of_ours_above_two_of_theirs() {
 fn one_of_ours_below_two_of_theirs() {
     let ids = [0x1111_1111, 0x2222_2222, 0x3333_3333];
     each_dies("one_of_ours_below_two_of_theirs", [Kind::Ours, Kind::Theirs, Kind::Theirs], ids);
+}
+
+#[test]
+fn ours_finds_out_by_itself() {
+    let ids = [0x3333_3333, 0x1111_1111, 0x2222_2222];
+    each_dies("ours_finds_out_by_itself", [Kind::OursUntold, Kind::OursUntold, Kind::Theirs], ids);
+}
+
+#[test]
+fn ours_is_left_alone() {
+    let Some(captures) = lab::run("takeover::ours_is_left_alone", Duration::from_secs(90), |lab| {
+        let network = lab.network(Shape { hosts: 6, ..Shape::default() });
+        let recording = network.record("alone");
+        let ours = cast::registrar(Kind::Ours, network.host(1), cast::id(1), &[2]);
+        let theirs = cast::registrar(Kind::Theirs, network.host(2), cast::id(2), &[1]);
+        cast::ready(Kind::Theirs, &theirs);
+        let server = cast::server(network.host(4), "Theirs", 0xabcd_0001, &[2], &["-rereginterval=90000"]);
+        server.until("Registration result is: okay!");
+        let element = cast::element(network.host(5), "Ours", 0xabcd_0002, &[2], &[]);
+        element.until("registered");
+        std::thread::sleep(Duration::from_secs(3));
+        theirs.kill();
+        ours.until("taken over");
+        // Longer than the elements have to answer.
+        std::thread::sleep(Duration::from_secs(5));
+        let space = dump::dump(network.host(3), 1);
+        assert!(space.len() == 2 && space.values().all(|element| element.home == cast::id(1)), "{space:#?}");
+        let mut terminal = cast::terminal(network.host(6), "Theirs", &[1]);
+        cast::echo(&mut terminal, "still there", Some(0xabcd_0001));
+        drop(recording);
+    }) else {
+        return;
+    };
+    captures["alone"].assert_clean(&[lab::v4(1, 0), lab::v4(5, 0)]);
 }

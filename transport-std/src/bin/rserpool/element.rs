@@ -35,6 +35,10 @@ pub(crate) struct Args {
     /// Where users reach the service: tcp://HOST:PORT, udp://HOST:PORT, or sctp://HOST:PORT[,ADDRESS...]
     #[arg(short, long, value_name = "URL")]
     service: String,
+    /// SCTP: the associations of users carry ASAP messages, too, such as cookies. The elements of one pool agree about
+    /// that; rsplib's all have it
+    #[arg(long)]
+    control_channel: bool,
     /// The pool's policy and the service's values in it
     #[arg(long, value_name = "POLICY", default_value = "rr", value_parser = values::policy, long_help = POLICY_HELP)]
     policy: Policy<'static>,
@@ -101,7 +105,7 @@ SIGTERM. The exit status is that of COMMAND, if there is one.";
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
     let signals = Signals::new()?;
-    let mut address = ServiceAddress::parse(&args.service)?;
+    let mut address = ServiceAddress::parse(&args.service, args.control_channel)?;
     if args.echo {
         let at = match address.protocol {
             Protocol::Sctp => echo_sctp::start(&address.addresses())?,
