@@ -288,8 +288,7 @@ impl World {
             room = self.rng.index(64);
         }
         let mut polls = 0;
-        loop {
-            let Some(machine) = &mut self.nodes[n].machine else { break };
+        while let Some(machine) = &mut self.nodes[n].machine {
             match machine.poll(now, &mut buf[..room]) {
                 Act::Transmit { to, ppid, len } => {
                     self.transmit(n, to, ppid, &buf[..len]);
