@@ -177,6 +177,14 @@ impl Registrar<'_> {
         let mut at = self.peers.after(Idx::NIL);
         while at.is_some() {
             self.poll_peer_state(at, now);
+            // It may have been given up. That goes first, or a message for which the buffer is too small would not be the
+            // next one again.
+            if let Some(assoc) = self.closing.pop() {
+                return Some(Ok(Step::Close(assoc)));
+            }
+            if let Some(dial) = self.abandoned.pop() {
+                return Some(Ok(Step::Abandon(dial)));
+            }
             if let Some(step) = self.poll_peer(at, now, buf) {
                 return Some(step);
             }
