@@ -181,6 +181,8 @@ fn ours_joins_theirs() {
             }
         };
         same(&network, "element of each", loaded("l=10.000%"));
+        // In here a file's time of change is in seconds, and its length stays the same.
+        std::thread::sleep(Duration::from_millis(1100));
         for (_, file) in &elements_of_ours {
             std::fs::write(file, "lu:75%").expect("a file");
         }
