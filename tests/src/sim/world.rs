@@ -228,6 +228,10 @@ impl World {
         if node.incarnation != incarnation || node.machine.is_none() {
             return;
         }
+        if node.wake_at.is_none_or(|at| at > self.now) {
+            // Another alarm has been set since, for an earlier time, and has gone off.
+            return;
+        }
         node.wake_at = None;
         match node.deadline {
             Some(deadline) if node.frozen_until > self.now => {
