@@ -1,6 +1,7 @@
 //! Three registrars with one handlespace, as processes over loopback, that are killed, stopped and ended under load.
 #![cfg(all(unix, feature = "cli"))]
 
+mod loopback;
 mod process;
 
 use std::collections::BTreeMap;
@@ -8,8 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use loopback::group_port;
 use process::*;
 use rserpool_core::EndpointConfig;
 use rserpool_std::status::RegistrarStatus;
@@ -148,7 +150,7 @@ fn options(registrars: &[String]) -> EndpointOptions {
 /// A pool user that asks all the time, and an element of another pool that comes and goes.
 struct Load {
     stop: Arc<AtomicBool>,
-    user: JoinHandle<(Duration, usize)>,
+    user: JoinHandle<Result<(Duration, usize), String>>,
     churn: JoinHandle<()>,
 }
 
@@ -163,13 +165,15 @@ impl Load {
             let (mut slowest, mut answers) = (Duration::ZERO, 0);
             while !stopped.load(Ordering::Relaxed) {
                 let asked = Instant::now();
-                let members = user.resolve(POOL).expect("a user is always answered");
-                assert_eq!(members.len(), elements, "no element is ever missing");
+                let members = user.resolve(POOL).map(|members| members.len());
                 slowest = slowest.max(asked.elapsed());
+                if !matches!(members, Ok(count) if count == elements) {
+                    return Err(format!("after {answers} answers, at {:?}: {members:?}", SystemTime::now()));
+                }
                 answers += 1;
                 thread::sleep(Duration::from_millis(5));
             }
-            (slowest, answers)
+            Ok((slowest, answers))
         });
         let stopped = Arc::clone(&stop);
         let churn = thread::spawn(move || {
@@ -185,11 +189,12 @@ impl Load {
         Load { stop, user, churn }
     }
 
-    /// The longest time that the user waited for an answer, which was bounded.
+    /// All answers were complete, and none took long.
     #[track_caller]
-    fn end(self) {
+    fn end(self, nodes: &[Node]) {
         self.stop.store(true, Ordering::Relaxed);
-        let (slowest, answers) = self.user.join().expect("the user was always served");
+        let logs = || nodes.iter().map(|node| node.process.err() + "\n").collect::<String>();
+        let (slowest, answers) = self.user.join().unwrap().unwrap_or_else(|why| panic!("{why}\n{}", logs()));
         self.churn.join().expect("elements could always register");
         println!("{answers} answers, the slowest after {slowest:?}");
         assert!(answers > 10 && slowest < Duration::from_secs(5), "{answers} answers, the slowest after {slowest:?}");
@@ -225,7 +230,7 @@ fn no_element_is_lost_when_each_registrar_is_killed_in_turn_under_load() {
         before = all(&nodes);
         assert_ne!(before[at].id, dead, "a new life, a new identifier");
     }
-    load.end();
+    load.end(&nodes);
     // The pool of the churn is empty in the end, everywhere.
     for node in &nodes {
         until("the other pool's end", || node.status().element_count == ELEMENTS);
@@ -250,7 +255,7 @@ fn a_registrar_that_ends_hands_its_elements_over_first() {
     assert!(after.iter().all(|status| homes(status).values().all(|home| *home != leaving)), "{after:#?}");
     let takeovers = |status: &RegistrarStatus| status.counters.iter().any(|(name, n)| name == "takeovers" && *n > 0);
     assert!(!after.iter().any(takeovers), "nobody had to notice that it is gone: {after:#?}");
-    load.end();
+    load.end(&nodes);
     for element in &elements {
         assert!(element.err().contains("another registrar is the home now"), "{}", element.err());
     }
@@ -272,7 +277,7 @@ fn a_registrar_that_stood_still_and_was_taken_over_comes_back_into_the_cluster()
     nodes[0].process.signal("CONT");
     let after = until_agreed(&nodes.iter().collect::<Vec<_>>(), 3);
     assert!(homes(&after[0]).values().all(|home| after.iter().any(|status| status.id == *home)), "{after:#?}");
-    load.end();
+    load.end(&nodes);
 }
 
 #[test]
@@ -296,4 +301,31 @@ fn a_registrar_that_is_told_itself_and_one_that_is_not_there_serves_alone() {
     }
     node.process.signal("TERM");
     node.process.wait().exits_with(0);
+}
+
+#[test]
+fn registrars_find_each_other_by_multicast() {
+    let group = std::net::Ipv4Addr::new(239, 0, 0, 53);
+    let (Some(asap_port), Some(enrp_port)) = (group_port(group.into()), group_port(group.into())) else { return };
+    let directory = Directory::new();
+    let groups = [
+        format!("--group={group}:{asap_port}"),
+        format!("--enrp-group={group}:{enrp_port}"),
+        "--interface=127.0.0.1".to_owned(),
+    ];
+    let node = |name: &str| {
+        let (asap, enrp) = (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
+        let control = directory.path(name);
+        let mut arguments = vec!["-v", "registrar", "--listen", &asap, "--enrp-listen", &enrp, "--control", &control];
+        arguments.extend(TIMES);
+        arguments.extend(groups.iter().map(String::as_str));
+        Node { process: Process::start(&arguments), asap, enrp, control, peers: Vec::new() }
+    };
+    let nodes = [node("first"), node("second")];
+    // Pool elements find their registrar in the same way.
+    let mut arguments = vec!["-v", "element", "--echo", "--service", "tcp://127.0.0.1:0", "--pool", POOL];
+    arguments.extend([groups[0].as_str(), "--interface=127.0.0.1"]);
+    let _element = Process::start(&arguments);
+    let statuses = until_agreed(&[&nodes[0], &nodes[1]], 1);
+    assert!(statuses.iter().all(|status| status.peers.iter().all(|peer| !peer.configured)), "{statuses:#?}");
 }
