@@ -149,7 +149,7 @@ impl Cluster {
         let peers = self.scenario.registrars as u64;
         let elements = self.scenario.most_elements() as u64 * 2;
         let cap = peers * (20 + elements * 3);
-        let worst = self.world.second.1.iter().copied().max().unwrap_or(0);
+        let worst = std::mem::take(&mut self.world.worst_second);
         self.watch.peak = self.watch.peak.max(worst);
         if worst > cap {
             self.world.violated("no storm", || format!("{worst} messages between registrars in one second, not {cap}"));

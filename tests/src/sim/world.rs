@@ -116,6 +116,8 @@ pub struct World {
     pub saboteur: Saboteur,
     /// Messages between registrars per second of the world: the second, and how many by now.
     pub second: (u64, Vec<u64>),
+    /// The most that one registrar has sent to the others in one second, since it was last looked at.
+    pub worst_second: u64,
     pub happenings: u64,
     rng: Rng,
     buf: Vec<u8>,
@@ -140,6 +142,7 @@ impl World {
             violation: None,
             saboteur,
             second: (0, Vec::new()),
+            worst_second: 0,
             happenings: 0,
             rng,
             buf: vec![0; BUFFER],
@@ -341,6 +344,7 @@ impl World {
                 self.second.1.fill(0);
             }
             self.second.1[n] += 1;
+            self.worst_second = self.worst_second.max(self.second.1[n]);
         }
         if self.trace.wants(Detail::Main) {
             let (detail, text) = describe::message(ppid, bytes);
