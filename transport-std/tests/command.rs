@@ -200,6 +200,9 @@ fn a_registrar_that_cannot_have_its_address_says_why() {
     second.exits_with(3).says(&["cannot listen on", &registrar.address, "in use", "--listen"]);
     let second = run(&["registrar", "--listen", "127.0.0.1:0", "--control", &registrar.control]);
     second.exits_with(3).says(&["control socket", &registrar.control, "another registrar", "--control"]);
+    let taken = registrar.address.as_str();
+    let second = run(&["registrar", "--listen", "127.0.0.1:0", "--enrp-listen", taken, "--control", "none"]);
+    second.exits_with(3).says(&["cannot listen on", taken, "in use", "--enrp-listen"]);
     assert_eq!(registrar.status().element_count, 0, "the first one is not disturbed");
 }
 
@@ -228,4 +231,32 @@ fn the_demo_leaves_no_request_unserved() {
     let result = run(&["demo", "--json"]).exits_with(0).json();
     assert_eq!(result["unserved"], 0, "{result}");
     assert!(result["failovers"].as_u64().unwrap() >= 1, "{result}");
+    // The second act: what was R1's is another one's, and R1 is back.
+    let registrars = result["registrars"].as_array().unwrap();
+    assert_eq!(registrars.len(), 3, "{result}");
+    assert!(registrars.iter().all(|r| r["elements"] == 3 && r["agrees"] == true), "{result}");
+    assert_eq!(registrars[0]["home_of_at_end"], "-", "{result}");
+}
+
+#[test]
+fn a_terminal_goes_on_with_another_element() {
+    let registrar = Registrar::start(&[]);
+    let a = registrar.echo("echo", &["--id", "0xa"]);
+    let b = registrar.echo("echo", &["--id", "0xb"]);
+    registrar.until_elements(2);
+    let arguments = ["-v", "--log-format", "json", "terminal", "echo", "--registrar", &registrar.address];
+    let mut terminal = Process::interactive(&arguments);
+    terminal.say("one");
+    until("the first answer", || terminal.out() == "one\n");
+    let its = if terminal.err().contains("connected to 0x0000000a") { &a } else { &b };
+    its.signal("KILL");
+    until("the failure to be seen", || terminal.err().contains("has failed"));
+    terminal.say("two");
+    terminal.say("three");
+    until("more answers", || terminal.out() == "one\ntwo\nthree\n");
+    terminal.hang_up();
+    terminal.wait().exits_with(0);
+    run(&["terminal", "nobody", "--registrar", &registrar.address, "--timeout", "300ms"])
+        .exits_with(1)
+        .says(&["nobody", "unknown pool handle"]);
 }

@@ -57,11 +57,9 @@ impl Cluster {
 
     pub fn user_told(&mut self, at: usize, event: UserEvent) {
         match event {
-            UserEvent::Resolved(resolution) => {
-                if self.users[at].waits_for == Some(resolution) {
-                    self.users[at].waits_for = None;
-                    self.talk(at, resolution);
-                }
+            UserEvent::Resolved(resolution) if self.users[at].waits_for == Some(resolution) => {
+                self.users[at].waits_for = None;
+                self.talk(at, resolution);
             }
             UserEvent::Unresolved(resolution, why) => {
                 self.watch.served.unresolved += 1;

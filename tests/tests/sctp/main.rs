@@ -3,6 +3,7 @@
 //! One test is one boot of the lab, with some cases in it. Without the lab they are skipped, unless `RSERPOOL_REQUIRE` is
 //! set.
 
+mod announcements;
 mod association;
 mod cast;
 mod links;

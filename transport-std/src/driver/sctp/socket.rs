@@ -151,7 +151,7 @@ fn plain(address: SocketAddr) -> SocketAddr {
 }
 
 /// Whether only hosts on the same link, or this one, can use an address.
-fn is_narrow(address: &SocketAddr) -> bool {
+pub(super) fn is_narrow(address: &SocketAddr) -> bool {
     match address.ip() {
         IpAddr::V4(ip) => ip.is_link_local() || ip.is_loopback(),
         IpAddr::V6(ip) => ip.is_unicast_link_local() || ip.is_loopback(),
