@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::compat::Compat;
 use crate::wire::Lifetime;
 
 /// The timers and thresholds of a pool element or pool user (RFC 5352, 7.1 and 7.2), with the RFC's defaults.
@@ -55,6 +56,9 @@ pub struct EndpointConfig {
     /// that it dials from is none that can be dialled. It is part of the registration. Over SCTP the association's own
     /// port serves. 0.
     pub asap_port: u16,
+    /// Whether the registrars are rsplib's, which take registration lives for milliseconds. [`Compat::Auto`] is the same as
+    /// [`Compat::Rfc`] here.
+    pub compat: Compat,
 }
 
 /// Which links an endpoint can use.
@@ -85,6 +89,7 @@ impl EndpointConfig {
             wanted_items: None,
             links: Links { sctp: false, tcp: true },
             asap_port: 0,
+            compat: Compat::Auto,
         }
     }
 

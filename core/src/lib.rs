@@ -188,8 +188,8 @@
 //!
 //! # What is not there yet
 //!
-//! - SCTP and TLS: a machine asks for [`Link::Sctp`] or [`Link::Tcp`] and does not care who brings it, but no crate of
-//!   this project brings SCTP or TLS.
+//! - TLS: a machine asks for [`Link::Sctp`] or [`Link::Tcp`] and does not care who brings it, but no crate of this project
+//!   brings TLS, and only `rserpool-std` brings SCTP, where the kernel has it.
 //! - Sessions of a pool user with a pool element: business cards and cookies (RFC 5352, 3.8 and 3.9) can be read and
 //!   written, no machine uses them.
 
@@ -204,6 +204,7 @@ mod fmt;
 mod arena;
 mod blobs;
 mod bounded;
+mod compat;
 mod config;
 mod element;
 mod endpoint;
@@ -223,6 +224,7 @@ mod time;
 mod user;
 pub mod wire;
 
+pub use compat::Compat;
 #[cfg(feature = "alloc")]
 pub use config::EndpointLimits;
 pub use config::{EndpointConfig, Links};
@@ -234,7 +236,7 @@ pub use machine::{Destination, Input, Link, Machine, Output, Transmit};
 #[cfg(feature = "alloc")]
 pub use registrar::RegistrarLimits;
 pub use registrar::{
-    Compat, EnrpConfig, MAX_ANNOUNCED, PeerState, PeerView, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStats,
+    EnrpConfig, MAX_ANNOUNCED, PeerState, PeerView, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStats,
     RegistrarStorage, RemovalReason,
 };
 pub use time::Instant;

@@ -116,6 +116,18 @@ fn transport() -> impl Strategy<Value = Transport<'static>> {
     ]
 }
 
+fn rsplib_policy() -> impl Strategy<Value = RsplibPolicy> {
+    (0..7, any::<[u32; 4]>()).prop_map(|(which, [load, degradation, dpf, distance])| match which {
+        0 => RsplibPolicy::RandomizedPriorityLeastUsed { load, degradation },
+        1 => RsplibPolicy::RandomizedLeastUsedDegradation { load, degradation },
+        2 => RsplibPolicy::PriorityLeastUsedDegradation { load, degradation },
+        3 => RsplibPolicy::RandomizedPriorityLeastUsedDegradation { load, degradation },
+        4 => RsplibPolicy::WeightedRandomDpf { weight: load, dpf, distance },
+        5 => RsplibPolicy::LeastUsedDpf { load, dpf, distance },
+        _ => RsplibPolicy::LeastUsedDegradationDpf { load, degradation, dpf, distance },
+    })
+}
+
 fn policy() -> impl Strategy<Value = Policy<'static>> {
     let one = any::<u32>;
     let two = || (any::<u32>(), any::<u32>());
@@ -131,6 +143,7 @@ fn policy() -> impl Strategy<Value = Policy<'static>> {
         two().prop_map(|(load, degradation)| Policy::LeastUsedDegradation { load, degradation }).boxed(),
         two().prop_map(|(load, degradation)| Policy::PriorityLeastUsed { load, degradation }).boxed(),
         one().prop_map(|load| Policy::RandomizedLeastUsed { load }).boxed(),
+        rsplib_policy().prop_map(Policy::Rsplib).boxed(),
         (other, bytes(0..30)).prop_map(|(policy_type, data)| Policy::Other { policy_type, data }).boxed(),
     ])
 }

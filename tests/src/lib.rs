@@ -1,5 +1,7 @@
 //! What the tests share.
 
+pub mod lab;
 pub mod rig;
 pub mod scene;
+pub mod sim;
 pub mod tshark;

@@ -65,8 +65,14 @@ pub fn complaints(messages: &[(Ppid, &[u8])]) -> Result<Vec<Vec<String>>, Tshark
 
 /// Runs tshark over a capture.
 fn dissect(pcap: Vec<u8>) -> Result<String, TsharkError> {
+    dissect_with(pcap, &["-o", "sctp.checksum:CRC32c"])
+}
+
+/// Runs tshark over a capture, with options beside those for its output.
+pub(crate) fn dissect_with(pcap: Vec<u8>, options: &[&str]) -> Result<String, TsharkError> {
     let mut tshark = Command::new("tshark")
-        .args(["-n", "-r", "-", "-o", "sctp.checksum:CRC32c", "-T", "pdml"])
+        .args(["-n", "-r", "-", "-T", "pdml"])
+        .args(options)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -203,6 +209,13 @@ fn examine(packet: Node<'_, '_>, ppid: Ppid, message: &[u8]) -> Vec<String> {
         complaints.push(format!("not dissected once as {protocol}"));
         return complaints;
     };
+    complaints.extend(examine_tree(tree, message));
+    complaints
+}
+
+/// What there is against one message, by what was made of it.
+pub(crate) fn examine_tree(tree: Node<'_, '_>, message: &[u8]) -> Vec<String> {
+    let mut complaints = Vec::new();
     let start = tree.attribute("pos").and_then(|pos| pos.parse().ok()).unwrap_or(0);
     let mut seen = vec![false; message.len()];
     for node in tree.descendants().filter(|node| node.has_tag_name("field")) {

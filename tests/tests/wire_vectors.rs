@@ -233,6 +233,12 @@ fn policy(policy: &Policy<'_>) -> String {
         Policy::LeastUsedDegradation { load, degradation } => format!("LUD/{load:#x}/{degradation:#x}"),
         Policy::PriorityLeastUsed { load, degradation } => format!("PLU/{load:#x}/{degradation:#x}"),
         Policy::RandomizedLeastUsed { load } => format!("RLU/{load:#x}"),
+        Policy::Rsplib(private) => {
+            let mut buf = [0; 64];
+            // Without the header and the type.
+            let values = policy.emit(&mut buf).expect("room").get(8..).expect("a policy");
+            format!("{:#010x}/{}", private.policy_type(), hex(values))
+        }
         Policy::Other { policy_type, data } => format!("{policy_type:#010x}/{}", hex(data)),
     }
 }

@@ -4,7 +4,7 @@ mod reachable;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +39,18 @@ impl<'a> Service<'a> {
         Service {
             pool: pool.as_ref(),
             transport: Transport::Tcp(address),
+            policy: Policy::RoundRobin,
+            lifetime: Lifetime::from_secs(300),
+            id: None,
+        }
+    }
+
+    /// The same for an SCTP service, which has all these addresses.
+    #[must_use]
+    pub fn sctp(pool: &'a (impl AsRef<[u8]> + ?Sized), port: u16, addresses: &'a [IpAddr]) -> Self {
+        Service {
+            pool: pool.as_ref(),
+            transport: Transport::sctp(port, addresses),
             policy: Policy::RoundRobin,
             lifetime: Lifetime::from_secs(300),
             id: None,
@@ -89,10 +101,10 @@ impl PoolElement {
     pub fn new(options: EndpointOptions) -> Result<Self, Error> {
         let (bound, asap_port) = reachable::bind(&options)?;
         let now = bound.clock().now();
-        let asap = EndpointConfig { asap_port, ..options.asap };
+        let asap = EndpointConfig { asap_port, ..options.asap() };
         let mut machine = Machine::growable(options.limits, asap, crate::seed::seed()?, now);
         for registrar in &options.registrars {
-            machine.add_server(options.link(), registrar);
+            machine.add_server(options.link, registrar);
         }
         let shared = Arc::new(Shared::default());
         let noted = Arc::clone(&shared);
@@ -106,7 +118,8 @@ impl PoolElement {
     /// Where it takes associations from registrars.
     #[must_use]
     pub fn asap_addrs(&self) -> Vec<SocketAddr> {
-        self.driver.local_addresses().iter().map(|(_, address)| *address).collect()
+        let sctp = self.driver.sctp_addresses().iter().flat_map(|(_, addresses)| addresses);
+        self.driver.local_addresses().iter().map(|(_, address)| address).chain(sctp).copied().collect()
     }
 
     /// Access to the machine itself, for what these calls do not offer.

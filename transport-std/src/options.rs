@@ -1,12 +1,12 @@
 //! What a pool element or a pool user needs to know of its surroundings.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::time::Duration;
 
-use rserpool_core::{EndpointConfig, EndpointLimits, Link, Ppid};
+use rserpool_core::{EndpointConfig, EndpointLimits, Link, Links, Ppid};
 
-use crate::driver::{Channel, DriverConfig};
+use crate::driver::{Channel, DriverConfig, Listener};
 use crate::error::Error;
 
 /// How an endpoint finds its registrars, and how long its calls wait.
@@ -14,6 +14,13 @@ use crate::error::Error;
 pub struct EndpointOptions {
     /// Registrars that are known by configuration, each with its addresses.
     pub registrars: Vec<Vec<SocketAddr>>,
+    /// What carries the associations with registrars. Pool elements are to use SCTP (RFC 5352, 2.1, 2.2.1, 3.1, 3.3
+    /// and 3.5); TCP is our extension. Default: TCP.
+    pub link: Link,
+    /// SCTP: the addresses of this endpoint (RFC 5352, 2.2.1, 3.1 and 6.1: among them are those of its services), of both families and with one port, at which a pool element also takes
+    /// associations from registrars. Default: none, which means all that the host has, with the port that `asap_listen`
+    /// says.
+    pub sctp_addresses: Vec<SocketAddr>,
     /// Multicast channels on which registrars announce themselves (RFC 5352, 3.6). Default: none.
     pub channels: Vec<Channel>,
     /// Where a pool element takes associations from registrars. A pool user does not.
@@ -35,6 +42,8 @@ impl Default for EndpointOptions {
     fn default() -> Self {
         EndpointOptions {
             registrars: Vec::new(),
+            link: Link::Tcp,
+            sctp_addresses: Vec::new(),
             channels: Vec::new(),
             asap_listen: AsapListen::default(),
             asap: EndpointConfig::default(),
@@ -56,7 +65,8 @@ impl EndpointOptions {
         Self::default().registrar(registrar)
     }
 
-    /// Adds a registrar: `HOST`, `HOST:PORT`, `IPV4:PORT` or `[IPV6]:PORT`. Without a port it is 3863.
+    /// Adds a registrar: `HOST`, `HOST:PORT`, `IPV4:PORT` or `[IPV6]:PORT`. Without a port it is 3863. A comma joins
+    /// several addresses of one registrar.
     ///
     /// # Errors
     /// The name cannot be resolved.
@@ -74,12 +84,42 @@ impl EndpointOptions {
 
     /// The driver's configuration with this endpoint's channels.
     pub(crate) fn driver_config(&self, thread_name: &str) -> DriverConfig {
-        DriverConfig { channels: self.channels.clone(), thread_name: thread_name.to_owned(), ..self.driver.clone() }
+        let mut driver = DriverConfig {
+            channels: self.channels.clone(),
+            thread_name: thread_name.to_owned(),
+            ..self.driver.clone()
+        };
+        if self.link == Link::Sctp {
+            let addresses = self.local();
+            let also = addresses.get(1..).unwrap_or_default().to_vec();
+            driver.listeners.push(Listener::sctp(Ppid::Asap, addresses[0], also));
+        }
+        driver
     }
 
-    /// Which link the configured registrars are reached by.
-    pub(crate) fn link(&self) -> Link {
-        Link::Tcp
+    /// Where an endpoint that uses SCTP is. At least one address.
+    fn local(&self) -> Vec<SocketAddr> {
+        let port = match self.asap_listen {
+            _ if !self.sctp_addresses.is_empty() => return self.sctp_addresses.clone(),
+            AsapListen::At(address) => return vec![address],
+            AsapListen::Off => 0,
+            AsapListen::Auto { port } => port,
+        };
+        // Linux can be without IPv6; a TCP socket shows it as well as any other.
+        let any: IpAddr = match TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)) {
+            Ok(_) => Ipv6Addr::UNSPECIFIED.into(),
+            Err(_) => Ipv4Addr::UNSPECIFIED.into(),
+        };
+        vec![SocketAddr::new(any, port)]
+    }
+
+    /// The configuration of the machine.
+    pub(crate) fn asap(&self) -> EndpointConfig {
+        let links = match self.link {
+            Link::Sctp => Links { sctp: true, tcp: false },
+            Link::Tcp => self.asap.links,
+        };
+        EndpointConfig { links, ..self.asap }
     }
 }
 
@@ -101,6 +141,17 @@ pub fn resolve_peer(peer: &str) -> Result<Vec<SocketAddr>, Error> {
 
 /// Without a port it is the protocol's.
 fn resolve(registrar: &str, protocol: Ppid) -> Result<Vec<SocketAddr>, Error> {
+    if let Some((first, others)) = registrar.split_once(',') {
+        let mut addresses = resolve(first, protocol)?;
+        let port = addresses.first().map_or(protocol.port(), SocketAddr::port);
+        for other in others.split(',') {
+            match other.parse::<IpAddr>() {
+                Ok(ip) => addresses.push(SocketAddr::new(ip, port)),
+                Err(_) => addresses.append(&mut resolve(other, protocol)?),
+            }
+        }
+        return Ok(addresses);
+    }
     let resolved = match registrar.parse::<std::net::IpAddr>() {
         Ok(ip) => Ok(vec![SocketAddr::new(ip, protocol.port())]),
         // No name has a colon: what follows one is a port.

@@ -1,10 +1,11 @@
 //! A pool user with calls that block.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rserpool_core::wire::TransportKind;
 use rserpool_core::{PeId, PoolUser as Machine, Resolution, ResolveError, SelectError, Unresolved, UserEvent};
 
 use crate::driver::{Driver, DriverHandle};
@@ -46,9 +47,9 @@ impl PoolUser {
     pub fn new(options: EndpointOptions) -> Result<Self, Error> {
         let bound = Driver::bind(options.driver_config("rserpool-user"))?;
         let now = bound.clock().now();
-        let mut machine = Machine::growable(options.limits, options.asap, crate::seed::seed()?, now);
+        let mut machine = Machine::growable(options.limits, options.asap(), crate::seed::seed()?, now);
         for registrar in &options.registrars {
-            machine.add_server(options.link(), registrar);
+            machine.add_server(options.link, registrar);
         }
         let signal = Arc::new(Signal::default());
         let raised = Arc::clone(&signal);
@@ -152,7 +153,8 @@ impl PoolUser {
     /// Connects to an element of a pool of TCP services. One that does not accept is reported, and the next is tried.
     ///
     /// # Errors
-    /// There is no such pool, no registrar answers, or no element accepts a connection in time.
+    /// There is no such pool, its services are not over TCP, no registrar answers, or no element accepts a connection in
+    /// time.
     pub fn connect(&self, pool: impl AsRef<[u8]>) -> Result<PoolStream<'_>, Error> {
         let pool = pool.as_ref().to_vec();
         let (stream, member) = self.open(&pool, None)?;
@@ -168,6 +170,10 @@ impl PoolUser {
                 Err(Error::TimedOut { .. }) if tried > 0 => return Err(Error::NoElement { tried, last }),
                 Err(error) => return Err(error),
             };
+            // To try it at a port of the same number would take a good element for a failed one.
+            if member.parameter().is_some_and(|parameter| parameter.user_transport.kind() != TransportKind::Tcp) {
+                return Err(io::Error::new(ErrorKind::Unsupported, "the pool's service is not one over TCP").into());
+            }
             for address in member.addresses() {
                 match TcpStream::connect_timeout(address, self.connect_timeout) {
                     Ok(stream) => {

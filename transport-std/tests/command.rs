@@ -237,3 +237,26 @@ fn the_demo_leaves_no_request_unserved() {
     assert!(registrars.iter().all(|r| r["elements"] == 3 && r["agrees"] == true), "{result}");
     assert_eq!(registrars[0]["home_of_at_end"], "-", "{result}");
 }
+
+#[test]
+fn a_terminal_goes_on_with_another_element() {
+    let registrar = Registrar::start(&[]);
+    let a = registrar.echo("echo", &["--id", "0xa"]);
+    let b = registrar.echo("echo", &["--id", "0xb"]);
+    registrar.until_elements(2);
+    let arguments = ["-v", "--log-format", "json", "terminal", "echo", "--registrar", &registrar.address];
+    let mut terminal = Process::interactive(&arguments);
+    terminal.say("one");
+    until("the first answer", || terminal.out() == "one\n");
+    let its = if terminal.err().contains("connected to 0x0000000a") { &a } else { &b };
+    its.signal("KILL");
+    until("the failure to be seen", || terminal.err().contains("has failed"));
+    terminal.say("two");
+    terminal.say("three");
+    until("more answers", || terminal.out() == "one\ntwo\nthree\n");
+    terminal.hang_up();
+    terminal.wait().exits_with(0);
+    run(&["terminal", "nobody", "--registrar", &registrar.address, "--timeout", "300ms"])
+        .exits_with(1)
+        .says(&["nobody", "unknown pool handle"]);
+}

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use process::*;
 
-const SUBCOMMANDS: [&str; 6] = ["demo", "registrar", "element", "resolve", "status", "decode"];
+const SUBCOMMANDS: [&str; 7] = ["demo", "registrar", "element", "resolve", "terminal", "status", "decode"];
 
 #[test]
 fn every_subcommand_has_help_with_examples() {

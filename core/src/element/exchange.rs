@@ -285,11 +285,8 @@ impl Registrations<'_> {
             }
             return None;
         };
-        let sent = if leaving {
-            self.emit_deregistration(at, buf)
-        } else {
-            self.emit_registration(at, home.id, config.asap_port, buf)
-        };
+        let sent =
+            if leaving { self.emit_deregistration(at, buf) } else { self.emit_registration(at, home.id, config, buf) };
         let len = match sent {
             Ok(len) => len,
             Err(error) => return Some(Step::Failed(error)),
@@ -307,13 +304,21 @@ impl Registrations<'_> {
 
     /// With the port for registrars, where there is one. Its address says nothing that the association's does not say, so
     /// that of the service will do.
-    fn emit_registration(&self, at: Idx, home: ServerId, asap_port: u16, buf: &mut [u8]) -> Result<usize, EmitError> {
-        let (Some(pool_handle), Some(element)) = (PoolHandle::new(self.handle(at)), self.element(at, home)) else {
+    fn emit_registration(
+        &self,
+        at: Idx,
+        home: ServerId,
+        config: &EndpointConfig,
+        buf: &mut [u8],
+    ) -> Result<usize, EmitError> {
+        let (Some(pool_handle), Some(mut element)) = (PoolHandle::new(self.handle(at)), self.element(at, home)) else {
             return Err(EmitError::TooLong);
         };
+        element.lifetime = config.compat.asap().lifetime_out(element.lifetime);
         let address = element.user_transport.socket_addrs().next();
         let address = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
-        let asap_transport = (asap_port != 0).then(|| Transport::Tcp(SocketAddr::new(address, asap_port)));
+        let port = config.asap_port;
+        let asap_transport = (port != 0).then(|| Transport::Tcp(SocketAddr::new(address, port)));
         let with_port = PoolElementParam { asap_transport, ..element };
         match AsapMessage::from(RegistrationMessage { pool_handle, element: with_port }).emit(buf).map(<[u8]>::len) {
             Err(EmitError::TooLong) => {

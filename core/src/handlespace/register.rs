@@ -263,6 +263,14 @@ impl Handlespace<'_> {
         }
     }
 
+    /// The registration of an element is good for its whole lifetime again, from `now` on.
+    pub(crate) fn renew(&mut self, now: Instant, element: ElementRef) {
+        if let Some(i) = self.live(element) {
+            let slot = self.elements.at_mut(i);
+            slot.expires = slot.lifetime.duration().map_or(Instant::MAX, |life| now + life);
+        }
+    }
+
     /// Removes an element, and its pool with the last one. `None` where it is gone already.
     pub fn remove(&mut self, element: ElementRef) -> Option<Removed> {
         let i = self.live(element)?;

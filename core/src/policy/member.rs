@@ -4,7 +4,7 @@ use super::tree::Root;
 use crate::arena::Idx;
 use crate::handlespace::ElementRef;
 use crate::handlespace::list::{Linked, Links};
-use crate::wire::Policy;
+use crate::wire::{Policy, RsplibPolicy};
 
 /// The values of a policy parameter, without its type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,8 +25,32 @@ impl From<&Policy<'_>> for Values {
             Policy::LeastUsedDegradation { load, degradation } | Policy::PriorityLeastUsed { load, degradation } => {
                 (load, degradation)
             }
+            Policy::Rsplib(policy) => of_rsplib(policy),
         };
         Values { value, degradation }
+    }
+}
+
+/// Where distance counts it is put into the first value once and for all. What is beyond full load is the same there.
+fn of_rsplib(policy: RsplibPolicy) -> (u32, u32) {
+    let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+    let penalty = |dpf: u32, distance: u32| u64::from(dpf) * u64::from(distance);
+    match policy {
+        RsplibPolicy::RandomizedPriorityLeastUsed { load, degradation }
+        | RsplibPolicy::RandomizedLeastUsedDegradation { load, degradation }
+        | RsplibPolicy::PriorityLeastUsedDegradation { load, degradation }
+        | RsplibPolicy::RandomizedPriorityLeastUsedDegradation { load, degradation } => (load, degradation),
+        RsplibPolicy::WeightedRandomDpf { weight, dpf, distance } => {
+            let left = u64::from(u32::MAX).saturating_sub(penalty(dpf, distance));
+            // Far away is not out of service, which only weight 0 is.
+            (narrow(u64::from(weight) * left / u64::from(u32::MAX)).max(weight.min(1)), 0)
+        }
+        RsplibPolicy::LeastUsedDpf { load, dpf, distance } => {
+            (narrow(u64::from(load).saturating_add(penalty(dpf, distance))), 0)
+        }
+        RsplibPolicy::LeastUsedDegradationDpf { load, degradation, dpf, distance } => {
+            (narrow(u64::from(load).saturating_add(penalty(dpf, distance))), degradation)
+        }
     }
 }
 
@@ -40,7 +64,7 @@ pub(crate) struct Member {
     /// The node whose ring the element is in; nil where it is not selected at all.
     pub(super) node: Idx,
     pub(super) values: Values,
-    /// LUD: the degradation counter (RFC 5356, 5.2.2). WRR: what rounding has left over of the strides so far.
+    /// LUD and its variants: the degradation counter (RFC 5356, 5.2.2). WRR: what rounding has left over of the strides so far.
     pub(super) counter: u32,
     /// WRR: the element has had its turn and waits for the next one.
     pub(super) is_waiting: bool,

@@ -17,6 +17,7 @@
 //! * Least Used: ascending by load. Priority Least Used: by load + degradation. Least Used with Degradation: by load +
 //!   counter * degradation, where the counter is how often the element was returned since it (re-)registered.
 //! * Among equals these go round robin: whenever a request reaches them, the head of their circle moves on by one.
+//! * The private policies of rsplib vary these. In their randomized ones an element without a free share has weight 1.
 //! * Policies that are not known are Round Robin, the default policy (RFC 5356, 4.1.1).
 //! * Weight 0 is no service (RFC 5356, 3.2): such an element is never returned.
 //!
@@ -28,11 +29,17 @@
 mod choose;
 mod least_used;
 mod least_used_degradation;
+mod least_used_degradation_dpf;
+mod least_used_dpf;
 mod member;
 mod priority;
 mod priority_least_used;
+mod priority_least_used_degradation;
 mod random;
 mod randomized_least_used;
+mod randomized_least_used_degradation;
+mod randomized_priority_least_used;
+mod randomized_priority_least_used_degradation;
 mod ranking;
 mod rings;
 mod round_robin;
@@ -42,6 +49,7 @@ mod tests;
 mod tree;
 mod turns;
 mod weighted_random;
+mod weighted_random_dpf;
 mod weighted_round_robin;
 
 pub(crate) use choose::{Candidate, choose};
@@ -51,7 +59,7 @@ pub(crate) use tree::Node;
 
 use crate::rand::Rng;
 
-/// The policy types of RFC 5356, 7.1.
+/// The policy types: of RFC 5356, 7.1, and private ones.
 pub(crate) mod policy_type {
     pub(crate) const WEIGHTED_ROUND_ROBIN: u32 = 0x0000_0002;
     pub(crate) const RANDOM: u32 = 0x0000_0003;
@@ -61,6 +69,14 @@ pub(crate) mod policy_type {
     pub(crate) const LEAST_USED_DEGRADATION: u32 = 0x4000_0002;
     pub(crate) const PRIORITY_LEAST_USED: u32 = 0x4000_0003;
     pub(crate) const RANDOMIZED_LEAST_USED: u32 = 0x4000_0004;
+    // Private ones of rsplib.
+    pub(crate) const RANDOMIZED_PRIORITY_LEAST_USED: u32 = 0xb000_1001;
+    pub(crate) const RANDOMIZED_LEAST_USED_DEGRADATION: u32 = 0xb000_1002;
+    pub(crate) const PRIORITY_LEAST_USED_DEGRADATION: u32 = 0xb000_1003;
+    pub(crate) const RANDOMIZED_PRIORITY_LEAST_USED_DEGRADATION: u32 = 0xb000_1004;
+    pub(crate) const WEIGHTED_RANDOM_DPF: u32 = 0xb000_2001;
+    pub(crate) const LEAST_USED_DPF: u32 = 0xb000_2002;
+    pub(crate) const LEAST_USED_DEGRADATION_DPF: u32 = 0xb000_2003;
 }
 
 /// Where an element stands among those of its pool, at the registrar. One policy always gives the same variant.
@@ -76,6 +92,14 @@ enum Standing {
 
 /// One policy, for the registrar and for the pool user.
 trait SelectionPolicy {
+    /// Whether it matters how often an element was returned.
+    const DEGRADES: bool = false;
+
+    /// The same as a function, which can be asked for by the policy's type.
+    fn degrades() -> bool {
+        Self::DEGRADES
+    }
+
     /// The element's standing by its policy's values and by how often it was returned since it (re-)registered.
     fn standing(values: &Values, returned: u32) -> Standing;
 
@@ -111,6 +135,27 @@ macro_rules! by_type {
             $crate::policy::policy_type::RANDOMIZED_LEAST_USED => {
                 $crate::policy::randomized_least_used::RandomizedLeastUsed::$function($($arg),*)
             }
+            $crate::policy::policy_type::RANDOMIZED_PRIORITY_LEAST_USED => {
+                $crate::policy::randomized_priority_least_used::RandomizedPriorityLeastUsed::$function($($arg),*)
+            }
+            $crate::policy::policy_type::RANDOMIZED_LEAST_USED_DEGRADATION => {
+                $crate::policy::randomized_least_used_degradation::RandomizedLeastUsedDegradation::$function($($arg),*)
+            }
+            $crate::policy::policy_type::PRIORITY_LEAST_USED_DEGRADATION => {
+                $crate::policy::priority_least_used_degradation::PriorityLeastUsedDegradation::$function($($arg),*)
+            }
+            $crate::policy::policy_type::RANDOMIZED_PRIORITY_LEAST_USED_DEGRADATION => {
+                $crate::policy::randomized_priority_least_used_degradation::RandomizedPriorityLeastUsedDegradation::$function($($arg),*)
+            }
+            $crate::policy::policy_type::WEIGHTED_RANDOM_DPF => {
+                $crate::policy::weighted_random_dpf::WeightedRandomDpf::$function($($arg),*)
+            }
+            $crate::policy::policy_type::LEAST_USED_DPF => {
+                $crate::policy::least_used_dpf::LeastUsedDpf::$function($($arg),*)
+            }
+            $crate::policy::policy_type::LEAST_USED_DEGRADATION_DPF => {
+                $crate::policy::least_used_degradation_dpf::LeastUsedDegradationDpf::$function($($arg),*)
+            }
             _ => $crate::policy::round_robin::RoundRobin::$function($($arg),*),
         }
     };
@@ -119,4 +164,16 @@ use by_type;
 
 fn standing(policy_type: u32, values: &Values, returned: u32) -> Standing {
     by_type!(policy_type, standing(values, returned))
+}
+
+/// Whether it matters how often elements were returned.
+fn degrades(policy_type: u32) -> bool {
+    by_type!(policy_type, degrades())
+}
+
+/// What is left unused when the degradation has been added to the load so often; never nothing, so the element stays in
+/// service.
+fn unused(values: &Values, degraded: u32) -> u32 {
+    let used = u64::from(values.degradation) * u64::from(degraded) + u64::from(values.value);
+    u32::try_from(used).map_or(1, |used| (u32::MAX - used).max(1))
 }

@@ -2,7 +2,7 @@
 
 use super::member::{Member, Order, Ranked, Values};
 use super::tree::{Node, Trees};
-use super::{Standing, policy_type, standing};
+use super::{Standing, degrades, standing};
 use crate::arena::{Arena, Idx};
 use crate::handlespace::ElementRef;
 use crate::rand::Rng;
@@ -73,6 +73,7 @@ impl<'s> Ranking<'s> {
             (Standing::Turns(old), Standing::Turns(new)) if old == new => {}
             (Standing::Share(old), Standing::Share(new)) if old > 0 && new > 0 => {
                 member.values = values;
+                member.counter = 0;
                 super::shares::change(&mut self.trees, members, i, new);
             }
             _ => {
@@ -97,19 +98,17 @@ impl<'s> Ranking<'s> {
             Standing::Key(_) => 0,
         };
         let trees = &mut self.trees;
-        match standing(policy, &Values::default(), 0) {
+        let count = match standing(policy, &Values::default(), 0) {
             Standing::Share(_) => super::shares::select(trees, order, members, out, &mut self.rng, weight),
             Standing::Turns(_) => super::turns::select(trees, order, members, out, advance, weight),
-            Standing::Key(_) => {
-                let count = super::rings::select(trees, order, members, out, advance);
-                if advance && policy == policy_type::LEAST_USED_DEGRADATION {
-                    for selected in out.iter().take(count) {
-                        self.degrade(policy, order, members, selected.slot());
-                    }
-                }
-                count
+            Standing::Key(_) => super::rings::select(trees, order, members, out, advance),
+        };
+        if advance && degrades(policy) {
+            for selected in out.iter().take(count) {
+                self.degrade(policy, order, members, selected.slot());
             }
         }
+        count
     }
 
     /// An element has been returned: its degradation counter goes up by one (RFC 5356, 5.2.2).
@@ -117,11 +116,13 @@ impl<'s> Ranking<'s> {
         let old = current(policy, members.at(i));
         let member = members.at_mut(i).member_mut();
         member.counter = member.counter.saturating_add(1);
-        if let (Standing::Key(old), Standing::Key(new)) = (old, current(policy, members.at(i)))
-            && old != new
-        {
-            super::rings::remove(&mut self.trees, order, members, i);
-            super::rings::insert(&mut self.trees, order, members, i, new);
+        match (old, current(policy, members.at(i))) {
+            (Standing::Key(old), Standing::Key(new)) if old != new => {
+                super::rings::remove(&mut self.trees, order, members, i);
+                super::rings::insert(&mut self.trees, order, members, i, new);
+            }
+            (Standing::Share(_), Standing::Share(new)) => super::shares::change(&mut self.trees, members, i, new),
+            _ => {}
         }
     }
 

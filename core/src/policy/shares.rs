@@ -1,4 +1,4 @@
-//! Elements drawn at random with probabilities that are their shares of the whole: RAND, WRAND, RLU.
+//! Elements drawn at random with probabilities that are their shares of the whole: RAND, WRAND, RLU and their variants.
 //!
 //! A tree with an element in each node, in the order of their slots, and the sums of the weights: a draw goes down from
 //! the root. Elements that were drawn have weight 0 until the request is done, so none is drawn twice.

@@ -8,10 +8,10 @@ use proptest::prelude::*;
 use super::{Candidate, choose};
 use crate::handlespace::{Handlespace, HandlespaceStorage, PoolRef, Registration};
 use crate::rand::Rng;
-use crate::wire::{Lifetime, Policy, PoolHandle, Transport};
+use crate::wire::{Lifetime, Policy, PoolHandle, RsplibPolicy, Transport};
 use crate::{Instant, PeId, ServerId};
 
-type Storage = HandlespaceStorage<1, 64, 1, 8, 32>;
+type Storage = HandlespaceStorage<1, 64, 1, 8, 48>;
 
 fn handle() -> PoolHandle<'static> {
     PoolHandle::new(b"pool").unwrap()
@@ -114,7 +114,7 @@ impl Ordered {
 /// A policy by value and degradation, its key by value, degradation and counter, and whether selections count.
 type Case = (fn(u32, u32) -> Policy<'static>, fn(u64, u64, u64) -> u64, bool);
 
-const ORDERED: [Case; 6] = [
+const ORDERED: [Case; 9] = [
     (|_, _| Policy::RoundRobin, |_, _, _| 0, false),
     (|_, _| Policy::Other { policy_type: 0x8000_0001, data: b"1234" }, |_, _, _| 0, false),
     (|priority, _| Policy::Priority { priority }, |priority, _, _| u64::MAX - priority, false),
@@ -125,6 +125,25 @@ const ORDERED: [Case; 6] = [
         true,
     ),
     (|load, degradation| Policy::PriorityLeastUsed { load, degradation }, |load, add, _| load + add, false),
+    (
+        |load, degradation| Policy::Rsplib(RsplibPolicy::PriorityLeastUsedDegradation { load, degradation }),
+        |load, degradation, counter| load + (counter + 1) * degradation,
+        true,
+    ),
+    // Here the second value is the distance.
+    (
+        |load, distance| Policy::Rsplib(RsplibPolicy::LeastUsedDpf { load, dpf: 2, distance }),
+        |load, distance, _| (load + 2 * distance).min(u64::from(u32::MAX)),
+        false,
+    ),
+    (
+        |load, degradation| {
+            let (dpf, distance) = (1 << 20, 1000);
+            Policy::Rsplib(RsplibPolicy::LeastUsedDegradationDpf { load, degradation, dpf, distance })
+        },
+        |load, degradation, counter| (load + 1000 * (1 << 20)).min(u64::from(u32::MAX)) + counter * degradation,
+        true,
+    ),
 ];
 
 /// Few values, so that many are equal; and the extremes.
@@ -309,12 +328,27 @@ fn a_registration_again_keeps_the_turn_and_cannot_jump_the_queue() {
 fn shares_are_those_of_the_weights() {
     const DRAWS: u32 = 40_000;
     let loads = [0u32, 1 << 30, 1 << 31, u32::MAX];
-    let cases: [(Vec<Policy<'_>>, Vec<f64>); 3] = [
+    let near_and_far = |(weight, distance)| RsplibPolicy::WeightedRandomDpf { weight, dpf: u32::MAX / 100, distance };
+    let half_more = |load| RsplibPolicy::RandomizedPriorityLeastUsed { load, degradation: 1 << 31 };
+    let not_more = |load| RsplibPolicy::RandomizedLeastUsedDegradation { load, degradation: 0 };
+    let cases: [(Vec<Policy<'_>>, Vec<f64>); 6] = [
         (std::vec![Policy::Random; 5], std::vec![1.0; 5]),
         ([1, 2, 0, 7].map(|weight| Policy::WeightedRandom { weight }).to_vec(), std::vec![1.0, 2.0, 0.0, 7.0]),
         (
             loads.map(|load| Policy::RandomizedLeastUsed { load }).to_vec(),
             loads.map(|load| f64::from(u32::MAX - load)).to_vec(),
+        ),
+        (
+            [(8, 0), (8, 50), (8, 1000), (0, 0)].map(near_and_far).map(Policy::Rsplib).to_vec(),
+            std::vec![8.0, 4.0, 1.0, 0.0],
+        ),
+        (
+            [0, 1 << 30, 1 << 31].map(half_more).map(Policy::Rsplib).to_vec(),
+            std::vec![f64::from((1u32 << 31) - 1), f64::from((1u32 << 30) - 1), 1.0],
+        ),
+        (
+            loads.map(not_more).map(Policy::Rsplib).to_vec(),
+            loads.map(|load| f64::from((u32::MAX - load).max(1))).to_vec(),
         ),
     ];
     for (policies, weights) in cases {
@@ -365,6 +399,27 @@ fn the_degradation_counter_counts_what_was_returned_since_the_registration() {
     assert_eq!(ids(&mut space, 2, true), [2, 1]);
 }
 
+#[test]
+fn randomized_policies_degrade_too() {
+    type Case = fn(u32, u32) -> RsplibPolicy;
+    let cases: [Case; 2] = [
+        |load, degradation| RsplibPolicy::RandomizedLeastUsedDegradation { load, degradation },
+        |load, degradation| RsplibPolicy::RandomizedPriorityLeastUsedDegradation { load, degradation },
+    ];
+    for policy in cases {
+        let mut storage = Storage::new();
+        let mut space = Handlespace::new(&mut storage, 3);
+        // Once returned, the second is as good as used up: with a share of 1 in 2^32 it never comes again.
+        register(&mut space, 1, Policy::Rsplib(policy(0, 0)));
+        register(&mut space, 2, Policy::Rsplib(policy(0, 1 << 31)));
+        let seconds = |space: &mut _| (0..200).filter(|_| ids(space, 1, true) == [2]).count();
+        assert!((1..=2).contains(&seconds(&mut space)));
+        assert_eq!(seconds(&mut space), 0);
+        register(&mut space, 2, Policy::Rsplib(policy(0, 1 << 31)));
+        assert!((1..=2).contains(&seconds(&mut space)));
+    }
+}
+
 fn pick(policies: &[(Policy<'static>, bool)], cursor: &mut u32, rng: &mut Rng) -> Option<usize> {
     let candidates = policies.iter().map(|(policy, usable)| Candidate { policy: *policy, usable: *usable });
     choose(policies[0].0.policy_type(), candidates, cursor, rng)
@@ -405,6 +460,8 @@ fn a_user_draws_by_weight() {
     assert_eq!(counts[2..], [0, 0]);
     let loads = [(u32::MAX, true), (0, true)].map(|(load, usable)| (Policy::RandomizedLeastUsed { load }, usable));
     assert!(picks(&loads, 100).iter().all(|at| *at == 1));
+    let far = |distance| Policy::Rsplib(RsplibPolicy::WeightedRandomDpf { weight: 1 << 30, dpf: 1 << 24, distance });
+    assert!(picks(&[(far(1000), true), (far(0), true)], 100).iter().all(|at| *at == 1));
     let equal = picks(&[(Policy::Random, true), (Policy::Random, true)], 10_000);
     assert!((4_700..5_300).contains(&equal.iter().sum::<usize>()));
     assert_eq!(picks(&[(Policy::WeightedRandom { weight: 0 }, true)], 1), []);

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use arrayvec::ArrayVec;
 
-use super::Compat;
+use crate::compat::Compat;
 use crate::{Link, ServerId};
 
 /// How many addresses a registrar announces at most.

@@ -147,7 +147,7 @@ impl Registrar<'_> {
     pub(super) fn attach(&mut self, at: Idx, assoc: AssocId) {
         let peer = self.peers.at_mut(at);
         peer.assoc = Some(assoc);
-        let again = core::mem::replace(&mut peer.was_connected, true);
+        let again = peer.was_connected;
         if let Some(dial) = peer.dial.take() {
             self.abandon(dial);
         }
@@ -182,6 +182,7 @@ impl Registrar<'_> {
         peer.last_heard = now;
         peer.due = due;
         peer.dial_failures = 0;
+        peer.was_connected |= peer.assoc.is_some();
         let before = core::mem::replace(&mut peer.state, PeerState::Active);
         let id = peer.id;
         if before == PeerState::Unheard {

@@ -6,7 +6,6 @@ mod announce;
 mod assoc;
 mod audit;
 mod claim;
-mod compat;
 mod config;
 mod discovery;
 mod enrp;
@@ -27,7 +26,6 @@ mod subscription;
 mod takeover;
 mod update;
 
-pub use compat::Compat;
 pub use config::{EnrpConfig, MAX_ANNOUNCED, RegistrarConfig};
 pub use event::{RegistrarEvent, RemovalReason};
 pub use peers::{PeerState, PeerView};
@@ -106,6 +104,8 @@ pub struct Registrar<'s> {
     heartbeat: Heartbeat,
     update: PendingUpdate<'s>,
     takeover: Option<Takeover>,
+    /// A takeover has been carried out, and peers are still to be told.
+    takeover_untold: bool,
     claims: Claims<'s>,
     leave: Leave,
     last_dial: u32,
@@ -245,6 +245,7 @@ impl<'s> Registrar<'s> {
             heartbeat: Heartbeat::default(),
             update,
             takeover: None,
+            takeover_untold: false,
             claims,
             leave: Leave::No,
             last_dial: 0,
@@ -363,6 +364,9 @@ impl<'s> Registrar<'s> {
     fn step(&mut self, now: Instant, buf: &mut [u8]) -> Option<Result<Step, EmitError>> {
         let asap =
             |written: Result<(AssocId, usize), EmitError>| written.map(|(to, len)| Step::Send(to, Ppid::Asap, len));
+        if self.enrp_due.is_some_and(|due| due <= now) {
+            self.take_stock(now);
+        }
         if let Some(written) = self.emit_reply(buf) {
             return Some(asap(written));
         }
@@ -372,12 +376,18 @@ impl<'s> Registrar<'s> {
             self.stats.errors = self.stats.errors.wrapping_add(u64::from(written.is_ok()));
             return Some(written.map(|(to, len)| Step::Send(to, ppid, len)));
         }
+        if let Some(written) = self.poll_takeover_server(buf) {
+            return Some(written.map(|(to, len)| Step::Send(to, Ppid::Enrp, len)));
+        }
         if let Some(written) = self.poll_update(buf) {
             return Some(written.map(|(to, len)| Step::Send(to, Ppid::Enrp, len)));
         }
         // What was to be said on it has been said.
         if let Some(assoc) = self.closing.pop() {
             return Some(Ok(Step::Close(assoc)));
+        }
+        if let Some(dial) = self.abandoned.pop() {
+            return Some(Ok(Step::Abandon(dial)));
         }
         if let Some(written) = self.poll_elements(now, buf) {
             return Some(asap(written));
@@ -388,6 +398,9 @@ impl<'s> Registrar<'s> {
         }
         if let Some(step) = self.poll_enrp(now, buf) {
             return Some(step);
+        }
+        if self.enrp_due.is_some_and(|due| due <= now) {
+            return self.step(now, buf);
         }
         if let Some(written) = self.poll_updates(now, buf) {
             return Some(asap(written));

@@ -61,7 +61,7 @@ pub struct PeerView {
     pub configured: bool,
     /// Whether there is an association with it.
     pub connected: bool,
-    /// Whether it has shown that it is rsplib (see [`Compat::Auto`](super::Compat::Auto)).
+    /// Whether it has shown that it is rsplib (see [`Compat::Auto`](crate::Compat::Auto)).
     pub rsplib: bool,
     /// peer_last_heard (RFC 5353, 4.1); `None`: never.
     pub last_heard: Option<Instant>,
@@ -117,7 +117,7 @@ pub(crate) struct PeerSlot {
     addresses: ArrayVec<IpAddr, MAX_ADDRESSES>,
     /// What is sent to it goes here. It may speak on others as well.
     pub(super) assoc: Option<AssocId>,
-    /// There was an association before: updates may have been missed since.
+    /// It has spoken on an association before: with another one, updates may have been missed.
     pub(super) was_connected: bool,
     pub(super) dial: Option<DialId>,
     /// Not to be dialled before.
@@ -323,7 +323,8 @@ impl<'s> Peers<'s> {
     }
 }
 
-/// The addresses in a Server Information parameter. `from` stands in for those that are unspecified.
+/// The addresses in a transport parameter. `from` stands in for those that are unspecified. Those that mean something on
+/// the sender's own host or link only are left out, if there are others (rsplib announces them all).
 pub(super) fn addresses_of(
     transport: &Transport<'_>,
     from: Option<IpAddr>,
@@ -333,8 +334,17 @@ pub(super) fn addresses_of(
         TransportKind::Tcp => Link::Tcp,
         _ => return None,
     };
-    let own = transport.socket_addrs().filter_map(|at| {
+    let resolved = |at: SocketAddr| {
         if at.ip().is_unspecified() { from.map(|ip| SocketAddr::new(ip, at.port())) } else { Some(at) }
-    });
-    Some((link, bounded::first(own)))
+    };
+    let own = || transport.socket_addrs().filter_map(resolved);
+    let far = bounded::first(own().filter(|at| !is_near(at.ip())));
+    Some((link, if far.is_empty() { bounded::first(own()) } else { far }))
+}
+
+fn is_near(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unicast_link_local(),
+    }
 }

@@ -5,11 +5,11 @@ use core::time::Duration;
 
 use arrayvec::ArrayVec;
 
-use super::compat::reveals_rsplib;
 use super::peers::{Owed, PeerState, addresses_of};
 use super::{Registrar, RegistrarEvent};
 use crate::arena::Idx;
 use crate::bounded;
+use crate::compat::reveals_rsplib;
 use crate::wire::enrp::Presence;
 use crate::wire::{EmitError, EnrpBody, EnrpMessage, ServerInformation, Transport};
 use crate::{AssocId, Instant, Link, RecvError, ServerId};

@@ -51,7 +51,7 @@ impl Registrar<'_> {
 
     fn register(&mut self, assoc: AssocId, message: &RegistrationMessage<'_>) -> Result<(), Refusal> {
         let RegistrationMessage { pool_handle, mut element } = *message;
-        element.lifetime = self.config.enrp.compat.elements().lifetime_in(element.lifetime);
+        element.lifetime = self.config.enrp.compat.asap().lifetime_in(element.lifetime);
         self.check_values(&element)?;
         let peer = self.assocs.get(assoc).ok_or(Refusal::Unspecified)?;
         if peer.link() == Link::Tcp && !self.config.register_over_tcp {
@@ -235,6 +235,7 @@ impl Registrar<'_> {
             RemovalReason::Reported => stats.reported = stats.reported.wrapping_add(1),
         }
         self.events.push(RegistrarEvent::Removed { id, reason });
+        self.leave_progress();
     }
 
     /// The element has shown that it lives.

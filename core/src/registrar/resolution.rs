@@ -164,6 +164,7 @@ impl Registrar<'_> {
         elements: &[ElementRef],
         buf: &mut [u8],
     ) -> Result<usize, EmitError> {
+        let dialect = self.config.enrp.compat.asap();
         let mut any = false;
         let mut w = Writer::new(buf);
         w.message(RESPONSE, if accepts_updates { ACCEPTS_UPDATES } else { 0 }, |w| {
@@ -183,7 +184,7 @@ impl Registrar<'_> {
                 w.tlv(POOL_ELEMENT, |w| {
                     w.u32(id.0);
                     w.u32(home.0);
-                    w.u32(lifetime.to_wire().cast_unsigned());
+                    w.u32(dialect.lifetime_out(lifetime).to_wire().cast_unsigned());
                     w.items(parameters);
                 });
             }

@@ -4,7 +4,8 @@ use super::peers::{Owed, PeerState};
 use super::{Registrar, RegistrarEvent};
 use crate::arena::Idx;
 use crate::handlespace::WatchState;
-use crate::{Instant, RecvError, ServerId};
+use crate::wire::EmitError;
+use crate::{AssocId, Instant, RecvError, ServerId};
 
 /// How often the time for acknowledgements doubles.
 const MAX_BACKOFF: u32 = 4;
@@ -114,6 +115,7 @@ impl Registrar<'_> {
                 peer.owed.add(Owed::TAKEOVER_SERVER);
             }
         });
+        self.takeover_untold = true;
         let by = self.id;
         let elements = self.give_to(target, by);
         info!("registrar {} is taken over, with {} elements", target, elements);
@@ -121,6 +123,24 @@ impl Registrar<'_> {
         self.events.push(RegistrarEvent::TakenOver { target, by, elements });
         self.forget_peer(self.peers.find(target));
         self.wake(self.now);
+    }
+
+    /// 3.5.2: "MUST first send ... an ENRP_TAKEOVER_SERVER": before anything that comes of the elements, which the peers would
+    /// not understand.
+    pub(super) fn poll_takeover_server(&mut self, buf: &mut [u8]) -> Option<Result<(AssocId, usize), EmitError>> {
+        if !self.takeover_untold {
+            return None;
+        }
+        let to = self.peers.position(|peer| peer.assoc.is_some() && peer.owed.contains(Owed::TAKEOVER_SERVER));
+        let Some(assoc) = self.peers.at(to).assoc else {
+            self.takeover_untold = false;
+            return None;
+        };
+        let (written, paid) = self.pay(to, Owed::TAKEOVER_SERVER, buf);
+        if !matches!(written, Err(EmitError::BufferTooSmall { .. })) {
+            self.peers.at_mut(to).owed.remove(paid);
+        }
+        Some(written.map(|len| (assoc, len)))
     }
 
     /// All elements of one registrar get another home. Says how many.
@@ -134,8 +154,10 @@ impl Registrar<'_> {
             }
             moved = moved.saturating_add(1);
             if to == self.id {
-                // Step 2: the element is asked to adopt this registrar.
+                // Step 2: the element is asked to adopt this registrar. It may have tried to renew its registration with the
+                // dead one, so that this must not be over before it can answer.
                 let now = self.now;
+                self.handlespace.renew(now, element);
                 self.watch(element, WatchState::Claimed, now);
             } else {
                 self.watch_as_foreign(element);

@@ -40,8 +40,8 @@ pub(crate) use list::Item;
 pub use list::List;
 pub use message::{MAX_MESSAGE_LEN, Parsed, padded_len};
 pub use param::{
-    Addresses, Lifetime, OperationError, Policy, PoolElementParam, PoolHandle, ServerInformation, Transport,
-    TransportKind, TransportUse,
+    Addresses, Lifetime, OperationError, Policy, PoolElementParam, PoolHandle, RsplibPolicy, ServerInformation,
+    Transport, TransportKind, TransportUse,
 };
 pub(crate) use reader::items;
 pub use reader::{MAX_REPORTS, Reports};

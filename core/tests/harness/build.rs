@@ -46,9 +46,14 @@ impl Sim {
         if config.id.is_none() {
             config.id = server_id(self.nodes.len());
         }
-        let storage = leak(RegistrarStorage::<8, 32, 2, 16, 8>::new());
-        let machine = Registrar::new(storage, config, 1, self.now);
+        let machine = self.new_registrar(config, 1);
         self.add(Role::Registrar(machine))
+    }
+
+    /// Not polled yet.
+    pub fn new_registrar(&self, config: RegistrarConfig, seed: u64) -> Registrar<'static> {
+        let storage = leak(RegistrarStorage::<8, 32, 6, 16, 8>::new());
+        Registrar::new(storage, config, seed, self.now)
     }
 
     pub fn element(&mut self, servers: &[NodeId]) -> NodeId {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry};
-use rserpool_core::{Instant, Link, Ppid};
+use rserpool_core::{Instant, Ppid};
 use tracing::{info, warn};
 
 use super::config::{DriverConfig, Listener};
@@ -49,10 +49,7 @@ impl Acceptor {
         registry: &Registry,
         config: &DriverConfig,
     ) -> io::Result<Acceptor> {
-        let mut socket = match listener.link {
-            Link::Tcp => tcp::listen(listener.address, config)?,
-            Link::Sctp => return Err(ErrorKind::Unsupported.into()),
-        };
+        let mut socket = tcp::listen(listener.address, config)?;
         registry.register(&mut socket, Source::Listener(index).token(), Interest::READABLE)?;
         Ok(Acceptor {
             ppid: listener.ppid,

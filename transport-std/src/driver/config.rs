@@ -41,7 +41,8 @@ pub struct DriverConfig {
     /// If an address has not answered after this long, the next one is tried beside it (RFC 8305, 5: "Connection
     /// Attempt Delay"). Default: 250 ms.
     pub connect_stagger: Duration,
-    /// How long a connection that the machine closed may take until the peer has closed its side too.
+    /// How long a connection that the machine closed may take until the peer has closed its side too. Over SCTP the
+    /// association is aborted then.
     /// Default: 2 s.
     pub linger: Duration,
     /// How long [`Driver::stop`](super::Driver::stop) waits until what was sent is written. Default: 1 s.
@@ -49,11 +50,12 @@ pub struct DriverConfig {
     /// After a failure to accept (no file descriptors), how long until the next try. Default: 100 ms.
     pub accept_backoff: Duration,
 
-    /// Send small messages at once (TCP_NODELAY); the driver writes whole batches. Default: true.
+    /// Send small messages at once (TCP_NODELAY, SCTP_NODELAY); the driver writes whole batches. Default: true.
     pub nodelay: bool,
-    /// Probe a silent peer's host after this long (SO_KEEPALIVE). Default: 60 s.
+    /// Probe a silent peer's host after this long (SO_KEEPALIVE; SCTP has its HEARTBEATs instead). Default: 60 s.
     pub keepalive: Option<Duration>,
-    /// Drop a connection whose sent bytes stay unacknowledged for this long (TCP_USER_TIMEOUT; Linux only).
+    /// Drop a connection whose sent bytes stay unacknowledged for this long (TCP_USER_TIMEOUT; Linux only). Over SCTP
+    /// it becomes a number of retransmissions (Association.Max.Retrans) that take about this long.
     /// Default: 30 s.
     pub user_timeout: Option<Duration>,
     /// The kernel's send buffer per connection, in bytes. Default: the kernel's choice.
@@ -103,7 +105,12 @@ pub struct Listener {
     pub ppid: Ppid,
     /// The local address; port 0 lets the system choose. An IPv6 address takes IPv6 connections only, so a host with
     /// both has two listeners, on the same port if wanted.
+    ///
+    /// Over SCTP one listener has all addresses of a host: [`also`](Listener::also), or a wildcard, of which that of
+    /// IPv6 takes IPv4 as well.
     pub address: SocketAddr,
+    /// SCTP: further addresses, of either family, with the same port. TCP: none.
+    pub also: Vec<SocketAddr>,
     /// What carries the connections.
     pub link: Link,
     /// An accepted connection on which no message went either way for this long is closed. `None`: never.
@@ -118,7 +125,19 @@ impl Listener {
     /// A TCP listener with the default idle timeout.
     #[must_use]
     pub const fn tcp(ppid: Ppid, address: SocketAddr) -> Self {
-        Listener { ppid, address, link: Link::Tcp, idle_timeout: Some(Duration::from_secs(300)) }
+        Listener { ppid, address, also: Vec::new(), link: Link::Tcp, idle_timeout: Some(Duration::from_secs(300)) }
+    }
+
+    /// An SCTP listener with the default idle timeout. Associations that the machine dials leave from it, too: from the
+    /// first listener of the protocol that has an address of the peer's family.
+    #[must_use]
+    pub fn sctp(ppid: Ppid, address: SocketAddr, also: Vec<SocketAddr>) -> Self {
+        Listener { also, link: Link::Sctp, ..Listener::tcp(ppid, address) }
+    }
+
+    /// All its addresses.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        std::iter::once(self.address).chain(self.also.iter().copied())
     }
 }
 

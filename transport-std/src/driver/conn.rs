@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rserpool_core::Instant;
+use rserpool_core::{Instant, Ppid};
 
 use super::DriverConfig;
 use super::link::{Carrier, Inbox};
@@ -13,6 +13,7 @@ use super::stats::CloseReason;
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) peer: SocketAddr,
+    pub(super) ppid: Ppid,
     pub(super) carrier: Carrier,
     pub(super) inbox: Inbox,
     pub(super) phase: Phase,
@@ -62,6 +63,7 @@ impl Conn {
     pub(super) fn new(carrier: Carrier, inbox: Inbox, peer: SocketAddr, now: Instant) -> Self {
         Conn {
             peer,
+            ppid: Ppid::Asap,
             carrier,
             inbox,
             phase: Phase::Open,

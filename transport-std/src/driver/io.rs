@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -18,6 +19,7 @@ use super::deadlines::Deadlines;
 use super::dial::{DialContext, Dials, Outcome};
 use super::link::{AfterWrite, Carrier, Inbox, Received};
 use super::multicast::ChannelSockets;
+use super::sctp;
 use super::slots::Slots;
 use super::stats::CloseReason;
 use super::tcp::{self, Tcp};
@@ -37,6 +39,8 @@ pub(super) struct Io {
     pub(super) config: DriverConfig,
     pub(super) poll: Poll,
     pub(super) acceptors: Vec<Acceptor>,
+    /// The SCTP listeners.
+    pub(super) endpoints: Vec<sctp::Endpoint>,
     pub(super) channels: Vec<ChannelSockets>,
     pub(super) conns: Slots<Conn>,
     pub(super) dials: Dials,
@@ -63,12 +67,18 @@ impl Io {
         // With a limit of 0 nothing would ever move.
         config.messages_per_turn = config.messages_per_turn.max(1);
         config.out_pause = config.out_pause.max(1);
-        let mut acceptors = Vec::new();
-        for (index, listener) in (0..).zip(&config.listeners) {
-            let acceptor = Acceptor::open(listener, index, poll.registry(), &config)
+        let (mut acceptors, mut endpoints) = (Vec::new(), Vec::new());
+        for listener in config.listeners.iter().filter(|listener| listener.link == Link::Tcp) {
+            let acceptor = Acceptor::open(listener, index_of(&acceptors), poll.registry(), &config)
                 .map_err(|error| StartError::Listen { address: listener.address, error })?;
             info!(address = %acceptor.address, ppid = ?acceptor.ppid, "listening");
             acceptors.push(acceptor);
+        }
+        for listener in config.listeners.iter().filter(|listener| listener.link == Link::Sctp) {
+            let endpoint = sctp::Endpoint::open(listener, index_of(&endpoints), poll.registry(), &config)
+                .map_err(|error| StartError::ListenSctp { address: listener.address, error })?;
+            info!(addresses = ?endpoint.addresses, ppid = ?endpoint.ppid, "listening over SCTP");
+            endpoints.push(endpoint);
         }
         let mut channels = Vec::new();
         for (index, channel) in (0..).zip(&config.channels) {
@@ -81,6 +91,7 @@ impl Io {
             config,
             poll,
             acceptors,
+            endpoints,
             channels,
             conns: Slots::new(),
             dials: Dials::default(),
@@ -112,6 +123,11 @@ impl Io {
                     channel.readable = true;
                 }
             }
+            Source::Sctp(index) => {
+                if let Some(endpoint) = self.endpoints.get_mut(index as usize) {
+                    endpoint.readable = true;
+                }
+            }
             Source::Attempt(number) => self.decided.push_back(number),
             Source::Conn(slot) => {
                 // An event of a slot's former use is harmless: the read or write finds nothing to do.
@@ -138,6 +154,7 @@ impl Io {
             || !self.notices.is_empty()
             || !self.decided.is_empty()
             || self.channels.iter().any(|channel| channel.readable)
+            || self.endpoints.iter().any(|endpoint| endpoint.readable)
             || self.acceptors.iter().any(|acceptor| acceptor.is_ready(now))
     }
 
@@ -145,7 +162,8 @@ impl Io {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let conns = self.deadlines.first().map(|(when, _)| when);
         let accept = self.acceptors.iter().filter_map(Acceptor::deadline).min();
-        [conns, self.dials.deadline(), accept].into_iter().flatten().min()
+        let sctp = self.endpoints.iter().filter_map(sctp::Endpoint::deadline).min();
+        [conns, self.dials.deadline(), accept, sctp].into_iter().flatten().min()
     }
 
     /// Puts a connection into the queue of connections to serve, if it wants to be served.
@@ -219,10 +237,7 @@ impl Io {
         debug!(dial = dial.0, ?link, ?ppid, ?to, "connecting");
         let outcome = match link {
             Link::Tcp => self.with_dials(now, |dials, context| dials.begin(dial, ppid, to, context)),
-            Link::Sctp => {
-                debug!(dial = dial.0, "this driver has no SCTP");
-                Some(Outcome::Failed { dial })
-            }
+            Link::Sctp => self.connect_sctp(dial, ppid, to, now),
         };
         match outcome {
             None => {}
@@ -231,13 +246,40 @@ impl Io {
         }
     }
 
+    fn connect_sctp(&mut self, dial: DialId, ppid: Ppid, to: &[SocketAddr], now: Instant) -> Option<Outcome> {
+        self.abandon(dial);
+        if self.dialling() >= self.config.max_dials {
+            debug!(dial = dial.0, limit = self.config.max_dials, "too many attempts to connect");
+            return Some(Outcome::Failed { dial });
+        }
+        let mut endpoints = self.endpoints.iter_mut().filter(|endpoint| endpoint.ppid == ppid);
+        let begun = endpoints.find_map(|endpoint| {
+            let reachable = endpoint.reachable(to);
+            let give_up_at = now + self.config.connect_timeout;
+            (!reachable.is_empty()).then(|| endpoint.connect(dial, &reachable, give_up_at))
+        });
+        match begun {
+            Some(Ok(())) => return None,
+            Some(Err(error)) => debug!(dial = dial.0, ?to, %error, "not connected"),
+            None => debug!(dial = dial.0, ?to, ?ppid, "no SCTP listener that could reach it"),
+        }
+        Some(Outcome::Failed { dial })
+    }
+
+    /// How many attempts to connect are under way.
+    pub(super) fn dialling(&self) -> usize {
+        self.dials.len() + self.endpoints.iter().map(sctp::Endpoint::dials).sum::<usize>()
+    }
+
     pub(super) fn dial_failed(&mut self, dial: DialId) {
         self.stats.dial_failures += 1;
         self.notices.push_back(Notice::ConnectFailed(dial));
     }
 
     pub(super) fn abandon(&mut self, dial: DialId) {
-        self.dials.abandon(dial);
+        if !self.dials.abandon(dial) {
+            self.endpoints.iter_mut().any(|endpoint| endpoint.abandon(dial));
+        }
         self.notices.retain(|notice| *notice != Notice::ConnectFailed(dial));
     }
 
@@ -260,40 +302,45 @@ impl Io {
 
     // --- Connections ---
 
-    /// Takes over a socket that is connected.
-    pub(super) fn adopt(
-        &mut self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        ppid: Ppid,
-        acceptor: Option<usize>,
-        now: Instant,
-    ) -> io::Result<AssocId> {
-        if acceptor.is_some() && !tcp::ACCEPTED_INHERIT {
+    /// Takes over a TCP connection.
+    pub(super) fn adopt_stream(&mut self, stream: TcpStream, origin: Origin, is_known: bool) -> Arrival {
+        if !is_known && !tcp::ACCEPTED_INHERIT {
             tcp::set_options(SockRef::from(&stream), &self.config);
         }
-        let carrier = Carrier::Tcp(Tcp::new(stream));
-        let inbox = Inbox::stream(ppid, self.config.max_message_len);
+        let inbox = Inbox::stream(origin.ppid, self.config.max_message_len);
+        Arrival { carrier: Carrier::Tcp(Tcp::new(stream)), inbox, origin, is_known }
+    }
+
+    /// Takes over an SCTP association.
+    pub(super) fn adopt_assoc(&mut self, assoc: sctp::Assoc, origin: Origin) -> Arrival {
+        let inbox = Inbox::Messages(sctp::Messages::new(origin.ppid, self.config.max_message_len));
+        Arrival { carrier: Carrier::Sctp(assoc), inbox, origin, is_known: false }
+    }
+
+    /// Gives an association its place.
+    pub(super) fn adopt(&mut self, arrival: Arrival, peer: SocketAddr, now: Instant) -> io::Result<AssocId> {
+        let Arrival { carrier, inbox, origin, is_known } = arrival;
+        let ppid = origin.ppid;
         let id = self.conns.insert(Conn::new(carrier, inbox, peer, now));
         let Some(conn) = self.conns.get_mut(id) else { unreachable!("just inserted") };
         let (token, interest) = (Source::Conn(id.slot).token(), Interest::READABLE | Interest::WRITABLE);
-        let registered = match acceptor {
-            Some(_) => self.poll.registry().register(conn.carrier.source(), token, interest),
-            None => self.poll.registry().reregister(conn.carrier.source(), token, interest),
+        let registered = match is_known {
+            false => self.poll.registry().register(conn.carrier.source(), token, interest),
+            true => self.poll.registry().reregister(conn.carrier.source(), token, interest),
         };
         if let Err(error) = registered {
             self.conns.retire(id);
             self.conns.free(id);
             return Err(error);
         }
-        match acceptor.and_then(|index| self.acceptors.get(index)) {
-            Some(acceptor) => {
-                conn.accepted = true;
-                conn.idle_timeout = acceptor.idle_timeout;
-                self.accepted += 1;
-                self.stats.accepted += 1;
-            }
-            None => self.stats.dialled += 1,
+        conn.ppid = ppid;
+        conn.accepted = origin.dial.is_none();
+        if conn.accepted {
+            conn.idle_timeout = origin.idle_timeout;
+            self.accepted += 1;
+            self.stats.accepted += 1;
+        } else {
+            self.stats.dialled += 1;
         }
         debug!(assoc = %id, %peer, ?ppid, accepted = conn.accepted, "connected");
         self.watch(id);
@@ -319,7 +366,15 @@ impl Io {
                 (id, expired, conn.deadline(&self.config))
             });
             match looked_at {
-                Some((id, Some(reason), _)) => self.close(id, reason),
+                Some((id, Some(reason), _)) => {
+                    if let Some(conn) = self.conns.get_mut(id)
+                        && matches!(conn.phase, Phase::Lingering { .. })
+                    {
+                        // A peer that does not take what it was sent would keep the system at it for ever.
+                        conn.carrier.abort();
+                    }
+                    self.close(id, reason);
+                }
                 Some((_, None, next)) => self.deadlines.set(slot, next),
                 None => self.deadlines.set(slot, None),
             }
@@ -373,17 +428,27 @@ impl Io {
     /// Reads and forgets what still comes on a connection that this side has ended.
     pub(super) fn discard(&mut self, id: AssocId, buf: &mut [u8]) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        match conn.carrier.receive(buf) {
+        match conn.carrier.receive(buf, &mut conn.inbox) {
             Received::Bytes { more, .. } => conn.readable = more || conn.end_signalled,
             Received::Nothing => conn.readable = false,
-            Received::End | Received::Failed(_) => return self.close(id, CloseReason::Machine),
+            Received::SendFailed => conn.readable = true,
+            Received::End | Received::Failed(_) | Received::Aborted { .. } | Received::Restarted => {
+                return self.close(id, CloseReason::Machine);
+            }
         }
         self.enqueue(id.slot);
     }
 
     /// Closes a connection at once; the machine is told later.
     pub(super) fn close(&mut self, id: AssocId, reason: CloseReason) {
-        let Some(mut conn) = self.conns.retire(id) else { return };
+        if self.take_carrier(id, reason).is_some() {
+            self.notices.push_back(Notice::Closed(id));
+        }
+    }
+
+    /// Ends the life of a connection, and gives its carrier, whose end is the socket's. The machine does not know yet.
+    pub(super) fn take_carrier(&mut self, id: AssocId, reason: CloseReason) -> Option<Carrier> {
+        let mut conn = self.conns.retire(id)?;
         // What the machine has closed already ends as it wished, whatever ends it.
         let reason = if conn.can_send() { reason } else { CloseReason::Machine };
         if reason.is_fault() {
@@ -392,10 +457,38 @@ impl Io {
             debug!(assoc = %id, peer = %conn.peer, %reason, "connection closed");
         }
         reason.count(&mut self.stats.closed);
+        if reason.is_fault() {
+            conn.carrier.abort();
+        }
         let _ = self.poll.registry().deregister(conn.carrier.source());
         conn.carrier.release(&mut self.buffers);
         self.deadlines.set(id.slot, None);
         self.accepted -= usize::from(conn.accepted);
-        self.notices.push_back(Notice::Closed(id));
+        Some(conn.carrier)
     }
+}
+
+/// What an association is known by when it comes up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    pub(super) ppid: Ppid,
+    /// The attempt that brought it; `None`: the peer opened it.
+    pub(super) dial: Option<DialId>,
+    /// For those that a peer opened.
+    pub(super) idle_timeout: Option<Duration>,
+}
+
+/// An association that has come up.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) carrier: Carrier,
+    inbox: Inbox,
+    pub(super) origin: Origin,
+    /// The system's means to wait for readiness know its socket already.
+    is_known: bool,
+}
+
+/// Where the next one will be.
+fn index_of<T>(list: &[T]) -> u32 {
+    u32::try_from(list.len()).unwrap_or(u32::MAX)
 }

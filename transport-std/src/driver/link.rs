@@ -11,6 +11,7 @@ use mio::event::Source;
 use rserpool_core::{Link, Ppid, wire::FrameError};
 
 use super::buffer::Buffers;
+use super::sctp;
 use super::tcp::Tcp;
 use crate::framing::Framer;
 
@@ -18,6 +19,7 @@ use crate::framing::Framer;
 #[derive(Debug)]
 pub(super) enum Carrier {
     Tcp(Tcp),
+    Sctp(sctp::Assoc),
 }
 
 /// What has been received and is not handled yet. Apart from the carrier, so that a message can be borrowed from it
@@ -25,6 +27,7 @@ pub(super) enum Carrier {
 #[derive(Debug)]
 pub(super) enum Inbox {
     Stream { framer: Framer, ppid: Ppid },
+    Messages(sctp::Messages),
 }
 
 /// What one read gave.
@@ -38,6 +41,22 @@ pub(super) enum Received {
     End,
     /// The link is broken.
     Failed(io::Error),
+    /// SCTP: the peer has ended the association by ABORT, or does not answer; with the cause code of RFC 9260, 3.3.10.
+    Aborted { cause: u16 },
+    /// SCTP: the peer has begun anew (RFC 9260, 5.2): the same socket, another association.
+    Restarted,
+    /// SCTP: a message could not be delivered.
+    SendFailed,
+}
+
+/// Why what was received is of no use, and nothing more is read.
+#[derive(Debug)]
+pub(super) enum Unusable {
+    Framing(FrameError),
+    /// SCTP: a message longer than the limit.
+    TooLong,
+    /// SCTP: ENRP where ASAP is spoken, or the other way round.
+    WrongProtocol,
 }
 
 /// What one write did.
@@ -62,19 +81,22 @@ impl Carrier {
     pub(super) const fn link(&self) -> Link {
         match self {
             Carrier::Tcp(_) => Link::Tcp,
+            Carrier::Sctp(_) => Link::Sctp,
         }
     }
 
     pub(super) fn source(&mut self) -> &mut dyn Source {
         match self {
             Carrier::Tcp(tcp) => tcp.source(),
+            Carrier::Sctp(assoc) => assoc.source(),
         }
     }
 
-    /// Reads once.
-    pub(super) fn receive(&mut self, buf: &mut [u8]) -> Received {
+    /// Reads once. `inbox` is told of boundaries, where the system knows them.
+    pub(super) fn receive(&mut self, buf: &mut [u8], inbox: &mut Inbox) -> Received {
         match self {
             Carrier::Tcp(tcp) => tcp.receive(buf),
+            Carrier::Sctp(assoc) => assoc.receive(buf, inbox),
         }
     }
 
@@ -82,6 +104,7 @@ impl Carrier {
     pub(super) fn push(&mut self, _ppid: Ppid, message: &[u8], buffers: &mut Buffers) {
         match self {
             Carrier::Tcp(tcp) => tcp.out.push(message, buffers),
+            Carrier::Sctp(assoc) => assoc.push(message, buffers),
         }
     }
 
@@ -89,6 +112,7 @@ impl Carrier {
     pub(super) fn unsent(&self) -> usize {
         match self {
             Carrier::Tcp(tcp) => tcp.out.len(),
+            Carrier::Sctp(assoc) => assoc.unsent(),
         }
     }
 
@@ -96,6 +120,7 @@ impl Carrier {
     pub(super) fn flush(&mut self, buffers: &mut Buffers) -> Written {
         match self {
             Carrier::Tcp(tcp) => tcp.flush(buffers),
+            Carrier::Sctp(assoc) => assoc.flush(buffers),
         }
     }
 
@@ -103,6 +128,15 @@ impl Carrier {
     pub(super) fn finish(&mut self) -> io::Result<()> {
         match self {
             Carrier::Tcp(tcp) => tcp.stream.shutdown(Shutdown::Write),
+            Carrier::Sctp(assoc) => assoc.finish(),
+        }
+    }
+
+    /// Tells the peer that it is at fault, where the link has a word for that.
+    pub(super) fn abort(&mut self) {
+        match self {
+            Carrier::Tcp(_) => {}
+            Carrier::Sctp(assoc) => assoc.abort(),
         }
     }
 
@@ -110,6 +144,7 @@ impl Carrier {
     pub(super) fn release(&mut self, buffers: &mut Buffers) {
         match self {
             Carrier::Tcp(tcp) => tcp.out.clear(buffers),
+            Carrier::Sctp(assoc) => assoc.release(buffers),
         }
     }
 }
@@ -125,12 +160,21 @@ impl Inbox {
     }
 
     /// The next message of what is held and then of `chunk`, which shrinks.
-    pub(super) fn next<'m, 'c: 'm>(&'m mut self, chunk: &mut &'c [u8]) -> Result<Option<(Ppid, &'m [u8])>, FrameError> {
+    pub(super) fn next<'m, 'c: 'm>(&'m mut self, chunk: &mut &'c [u8]) -> Result<Option<(Ppid, &'m [u8])>, Unusable> {
         match self {
             Inbox::Stream { framer, ppid } => {
                 let ppid = *ppid;
-                Ok(framer.next(chunk)?.map(|message| (ppid, message)))
+                Ok(framer.next(chunk).map_err(Unusable::Framing)?.map(|message| (ppid, message)))
             }
+            Inbox::Messages(messages) => messages.next(chunk),
+        }
+    }
+
+    /// How many messages of protocols that are not spoken here were passed over since this was asked last.
+    pub(super) fn take_foreign(&mut self) -> u64 {
+        match self {
+            Inbox::Stream { .. } => 0,
+            Inbox::Messages(messages) => messages.take_foreign(),
         }
     }
 
@@ -138,6 +182,7 @@ impl Inbox {
     pub(super) fn hold(&mut self, rest: &[u8]) {
         match self {
             Inbox::Stream { framer, .. } => framer.hold(rest),
+            Inbox::Messages(messages) => messages.hold(rest),
         }
     }
 
@@ -145,6 +190,7 @@ impl Inbox {
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Inbox::Stream { framer, .. } => framer.held() == 0,
+            Inbox::Messages(messages) => messages.is_empty(),
         }
     }
 }

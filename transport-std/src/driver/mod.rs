@@ -37,10 +37,15 @@
 //! closed when it takes nothing, sends half a message, sends what is no message, or is idle for too long. All limits are
 //! in [`DriverConfig`], all reasons are logged (`tracing`, with the peer's address) and counted ([`DriverStats`]).
 //!
+//! SCTP is that of the system's kernel ([`sctp_available`]), by the crate `lksctp`: a listener is one one-to-many socket, on
+//! which associations arrive and from which the machine's dials leave; each association then has a descriptor of its own.
+//! How a peer ended (SHUTDOWN, ABORT, a new beginning) is logged and counted ([`Closed`]).
+//!
 //! mio rather than `polling`: its interface is safe, so this crate forbids unsafe code, and it is edge-triggered,
 //! which saves the system call that re-arms a source after each event.
 
 mod accept;
+mod associations;
 mod buffer;
 mod config;
 mod conn;
@@ -51,6 +56,7 @@ mod io;
 mod link;
 mod multicast;
 mod owner;
+mod sctp;
 mod serve;
 mod slots;
 mod stats;
@@ -69,6 +75,7 @@ use rserpool_core::{Instant, Machine, Ppid};
 
 pub use config::{Channel, DriverConfig, GROUP_V4, Interface, Listener, group_v6};
 pub use handle::{DriverHandle, HandleError};
+pub use sctp::{available as sctp_available, host_addresses as sctp_host_addresses};
 pub use stats::{Closed, DriverStats};
 
 use crate::Clock;
@@ -81,6 +88,7 @@ use turn::Engine;
 pub struct Driver<M> {
     handle: DriverHandle<M>,
     local: Vec<(Ppid, SocketAddr)>,
+    sctp: Vec<(Ppid, Vec<SocketAddr>)>,
     thread: Option<JoinHandle<std::io::Result<M>>>,
 }
 
@@ -90,6 +98,7 @@ pub struct Bound<M> {
     handle: DriverHandle<M>,
     commands: Receiver<Command<M>>,
     local: Vec<(Ppid, SocketAddr)>,
+    sctp: Vec<(Ppid, Vec<SocketAddr>)>,
     thread_name: String,
 }
 
@@ -117,9 +126,10 @@ impl<M> Driver<M> {
         let thread_name = config.thread_name.clone();
         let io = Io::open(config, poll)?;
         let local = io.acceptors.iter().map(|acceptor| (acceptor.ppid, acceptor.address)).collect();
+        let sctp = io.endpoints.iter().map(|endpoint| (endpoint.ppid, endpoint.addresses.clone())).collect();
         let shared = Arc::new(Shared::new(waker, Clock::new()));
         let handle = DriverHandle { commands: sender, shared };
-        Ok(Bound { io, handle, commands: receiver, local, thread_name })
+        Ok(Bound { io, handle, commands: receiver, local, sctp, thread_name })
     }
 
     /// A handle for other threads.
@@ -128,10 +138,17 @@ impl<M> Driver<M> {
         self.handle.clone()
     }
 
-    /// The addresses of the listeners, in the order of the configuration.
+    /// The addresses of the TCP listeners, in the order of the configuration.
     #[must_use]
     pub fn local_addresses(&self) -> &[(Ppid, SocketAddr)] {
         &self.local
+    }
+
+    /// All addresses of the SCTP listeners, in the order of the configuration. Where one is bound to a wildcard these are
+    /// the addresses that the host has now.
+    #[must_use]
+    pub fn sctp_addresses(&self) -> &[(Ppid, Vec<SocketAddr>)] {
+        &self.sctp
     }
 
     /// Whether it has not ended, by [`DriverHandle::shutdown`], a panic or an error of the system.
@@ -184,10 +201,17 @@ impl<M> Drop for Driver<M> {
 }
 
 impl<M> Bound<M> {
-    /// The addresses of the listeners, in the order of the configuration.
+    /// The addresses of the TCP listeners, in the order of the configuration.
     #[must_use]
     pub fn local_addresses(&self) -> &[(Ppid, SocketAddr)] {
         &self.local
+    }
+
+    /// All addresses of the SCTP listeners, in the order of the configuration. Where one is bound to a wildcard these are
+    /// the addresses that the host has now.
+    #[must_use]
+    pub fn sctp_addresses(&self) -> &[(Ppid, Vec<SocketAddr>)] {
+        &self.sctp
     }
 
     /// The clock that the machine's instants are of.
@@ -226,10 +250,10 @@ impl<M: Machine> Bound<M> {
         M: Send + 'static,
         F: FnMut(M::Event, &mut M, Instant) + Send + 'static,
     {
-        let (handle, local) = (self.handle.clone(), self.local.clone());
+        let (handle, local, sctp) = (self.handle.clone(), self.local.clone(), self.sctp.clone());
         let thread = thread::Builder::new().name(self.thread_name.clone());
         let thread = thread.spawn(move || self.run(machine, observer))?;
-        Ok(Driver { handle, local, thread: Some(thread) })
+        Ok(Driver { handle, local, sctp, thread: Some(thread) })
     }
 }
 
@@ -246,6 +270,13 @@ pub enum StartError {
         /// Why.
         error: std::io::Error,
     },
+    /// An SCTP listener could not be opened.
+    ListenSctp {
+        /// Its first address.
+        address: SocketAddr,
+        /// Why; [`Unsupported`](std::io::ErrorKind::Unsupported) where the system has no SCTP.
+        error: std::io::Error,
+    },
     /// A multicast channel could not be opened.
     Channel {
         /// Its group.
@@ -260,6 +291,7 @@ impl fmt::Display for StartError {
         match self {
             StartError::Poll(error) => write!(f, "cannot wait for readiness: {error}"),
             StartError::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
+            StartError::ListenSctp { address, error } => write!(f, "cannot listen on {address} over SCTP: {error}"),
             StartError::Channel { group, error } => write!(f, "cannot use the multicast group {group}: {error}"),
         }
     }
@@ -268,9 +300,10 @@ impl fmt::Display for StartError {
 impl error::Error for StartError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
-            StartError::Poll(error) | StartError::Listen { error, .. } | StartError::Channel { error, .. } => {
-                Some(error)
-            }
+            StartError::Poll(error)
+            | StartError::Listen { error, .. }
+            | StartError::ListenSctp { error, .. }
+            | StartError::Channel { error, .. } => Some(error),
         }
     }
 }

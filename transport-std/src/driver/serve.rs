@@ -1,10 +1,9 @@
 //! Messages in: reads connections and gives the machine what is complete.
 
-use rserpool_core::wire::FrameError;
 use rserpool_core::{AssocId, Input, Instant, Machine};
 
 use super::conn::Phase;
-use super::link::Received;
+use super::link::{Received, Unusable};
 use super::stats::CloseReason;
 use super::turn::Engine;
 
@@ -36,7 +35,7 @@ where
         let mut len = 0;
         let mut ended = false;
         if !conn.backlog {
-            match conn.carrier.receive(&mut self.rx) {
+            match conn.carrier.receive(&mut self.rx, &mut conn.inbox) {
                 Received::Bytes { len: received, more } => {
                     len = received;
                     conn.readable = more || conn.end_signalled;
@@ -51,6 +50,14 @@ where
                     ended = true;
                 }
                 Received::Failed(error) => return self.io.close(id, CloseReason::Io(error)),
+                Received::Aborted { cause } => return self.io.close(id, CloseReason::Aborted(cause)),
+                Received::Restarted => return self.restarted(id, now),
+                Received::SendFailed => {
+                    conn.readable = true;
+                    self.io.stats.send_failures += 1;
+                    self.owner.input(&mut self.io, now, Input::SendFailed { assoc: id });
+                    return self.io.enqueue(id.slot);
+                }
             }
         }
         if ended {
@@ -80,9 +87,9 @@ where
                 conn.partial_since = None;
             }
             Until::Closed => {}
-            Until::Broken(error) => {
+            Until::Broken(why) => {
                 self.io.flush(id, now);
-                return self.io.close(id, CloseReason::Framing(error));
+                return self.io.close(id, why.into());
             }
         }
         // The answers go now rather than at the end of the turn, which may be far: other connections are served yet.
@@ -129,6 +136,7 @@ where
         if matches!(until, Until::Budget | Until::Full) {
             inbox.hold(chunk);
         }
+        self.io.stats.foreign_messages += inbox.take_foreign();
         if !matches!(until, Until::Closed)
             && let Some(conn) = self.io.conns.get_mut(id)
         {
@@ -155,5 +163,5 @@ enum Until {
     Full,
     /// The connection is closed, or will be.
     Closed,
-    Broken(FrameError),
+    Broken(Unusable),
 }

@@ -4,6 +4,8 @@ use std::{fmt, io};
 
 use rserpool_core::wire::FrameError;
 
+use super::link::Unusable;
+
 /// Counters of a driver since its start. Monotonic but for `connections` and `dials`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -37,6 +39,10 @@ pub struct DriverStats {
     pub datagrams_out: u64,
     /// Datagrams that could not be sent.
     pub datagrams_lost: u64,
+    /// SCTP: messages with the payload protocol identifier of another protocol than ASAP and ENRP, which were passed over.
+    pub foreign_messages: u64,
+    /// SCTP: messages that the system could not deliver.
+    pub send_failures: u64,
     /// Messages for a connection that was gone.
     pub messages_lost: u64,
     /// Inputs that the machine did not take: malformed or unexpected messages, full tables.
@@ -49,11 +55,17 @@ pub struct DriverStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Closed {
-    /// By the peer.
+    /// By the peer; over SCTP in good order, by SHUTDOWN.
     pub by_peer: u64,
+    /// SCTP: by an ABORT of the peer, or because it did not answer.
+    pub aborted: u64,
+    /// SCTP: the peer had lost the association and opened it anew.
+    pub restarted: u64,
+    /// SCTP: the peer spoke ENRP where ASAP is spoken, or the other way round.
+    pub wrong_protocol: u64,
     /// By the machine.
     pub by_machine: u64,
-    /// The stream could not be framed.
+    /// The stream could not be framed, or a message was too long.
     pub framing: u64,
     /// A message was begun and not completed in time.
     pub partial_message: u64,
@@ -74,6 +86,9 @@ impl Closed {
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.by_peer
+            + self.aborted
+            + self.restarted
+            + self.wrong_protocol
             + self.by_machine
             + self.framing
             + self.partial_message
@@ -85,12 +100,27 @@ impl Closed {
     }
 }
 
+impl From<Unusable> for CloseReason {
+    fn from(why: Unusable) -> Self {
+        match why {
+            Unusable::Framing(error) => CloseReason::Framing(error),
+            Unusable::TooLong => CloseReason::TooLong,
+            Unusable::WrongProtocol => CloseReason::WrongProtocol,
+        }
+    }
+}
+
 /// Why a connection ends.
 #[derive(Debug)]
 pub(super) enum CloseReason {
     Peer,
+    /// SCTP, with the cause code of RFC 9260, 3.3.10.
+    Aborted(u16),
+    Restarted,
     Machine,
     Framing(FrameError),
+    TooLong,
+    WrongProtocol,
     PartialMessage,
     Idle,
     OutLimit,
@@ -104,7 +134,10 @@ impl CloseReason {
         let counter = match self {
             CloseReason::Peer => &mut closed.by_peer,
             CloseReason::Machine => &mut closed.by_machine,
-            CloseReason::Framing(_) => &mut closed.framing,
+            CloseReason::Framing(_) | CloseReason::TooLong => &mut closed.framing,
+            CloseReason::WrongProtocol => &mut closed.wrong_protocol,
+            CloseReason::Aborted(_) => &mut closed.aborted,
+            CloseReason::Restarted => &mut closed.restarted,
             CloseReason::PartialMessage => &mut closed.partial_message,
             CloseReason::Idle => &mut closed.idle,
             CloseReason::OutLimit => &mut closed.out_limit,
@@ -119,7 +152,12 @@ impl CloseReason {
     pub(super) const fn is_fault(&self) -> bool {
         matches!(
             self,
-            CloseReason::Framing(_) | CloseReason::PartialMessage | CloseReason::OutLimit | CloseReason::WriteStall
+            CloseReason::Framing(_)
+                | CloseReason::TooLong
+                | CloseReason::WrongProtocol
+                | CloseReason::PartialMessage
+                | CloseReason::OutLimit
+                | CloseReason::WriteStall
         )
     }
 }
@@ -129,6 +167,11 @@ impl fmt::Display for CloseReason {
         match self {
             CloseReason::Peer => f.write_str("closed by the peer"),
             CloseReason::Machine => f.write_str("closed by this side"),
+            CloseReason::Aborted(0) => f.write_str("aborted by the peer"),
+            CloseReason::Aborted(cause) => write!(f, "aborted, or the peer does not answer (cause {cause})"),
+            CloseReason::Restarted => f.write_str("the peer has begun anew"),
+            CloseReason::TooLong => f.write_str("a message is above the limit"),
+            CloseReason::WrongProtocol => f.write_str("not the protocol of this port"),
             CloseReason::Framing(error) => write!(f, "not a stream of messages: {error}"),
             CloseReason::PartialMessage => f.write_str("a message was begun and not completed"),
             CloseReason::Idle => f.write_str("idle"),

@@ -16,6 +16,8 @@ pub(super) enum Source {
     Attempt(u32),
     /// The connection in a slot can be read or written.
     Conn(u32),
+    /// An SCTP listener has news of its associations.
+    Sctp(u32),
 }
 
 const KINDS: usize = 8;
@@ -31,6 +33,7 @@ impl Source {
             Source::Channel(index) => (2, index),
             Source::Attempt(index) => (3, index),
             Source::Conn(index) => (4, index),
+            Source::Sctp(index) => (5, index),
         };
         Token(index as usize * KINDS + kind)
     }
@@ -43,6 +46,7 @@ impl Source {
             2 => Source::Channel(index),
             3 => Source::Attempt(index),
             4 => Source::Conn(index),
+            5 => Source::Sctp(index),
             _ => Source::Waker,
         }
     }
@@ -60,6 +64,7 @@ mod tests {
             Source::Channel(2),
             Source::Attempt(Source::MAX_INDEX),
             Source::Conn(Source::MAX_INDEX),
+            Source::Sctp(3),
         ] {
             assert_eq!(Source::of(source.token()), source);
         }

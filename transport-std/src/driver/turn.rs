@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use mio::Events;
 use mio::net::TcpStream;
-use rserpool_core::{DialId, Input, Instant, Machine, Ppid};
+use rserpool_core::{Input, Instant, Machine};
 use tracing::debug;
 
 use super::accept::Accepted;
 use super::dial::Outcome;
 use super::handle::{Command, Shared, Stop};
-use super::io::{Io, Notice};
+use super::io::{Arrival, Io, Notice, Origin};
 use super::link::Received;
 use super::owner::Owner;
 use super::stats::CloseReason;
@@ -98,6 +98,7 @@ where
         }
         self.run_commands(now);
         self.accept(now);
+        self.associations(now);
         self.settle_dials(now);
         self.receive_datagrams(now);
         self.serve_connections(now);
@@ -133,7 +134,7 @@ where
 
     fn publish(&mut self) {
         self.io.stats.connections = self.io.conns.len() as u64;
-        self.io.stats.dials = self.io.dials.len() as u64;
+        self.io.stats.dials = self.io.dialling() as u64;
         self.shared.publish(&self.io.stats);
     }
 
@@ -174,8 +175,9 @@ where
             self.io.stats.refused += 1;
             return;
         }
-        let ppid = acceptor.ppid;
-        self.connected(stream, peer, ppid, Some(index), None, now);
+        let origin = Origin { ppid: acceptor.ppid, dial: None, idle_timeout: acceptor.idle_timeout };
+        let arrival = self.io.adopt_stream(stream, origin, false);
+        self.connected(arrival, &[peer], now);
     }
 
     fn settle_dials(&mut self, now: Instant) {
@@ -188,38 +190,41 @@ where
         while let Some(outcome) = self.io.with_dials(now, |dials, context| dials.expire(context)) {
             self.dialled(outcome, now);
         }
+        while let Some(dial) = self.io.endpoints.iter_mut().find_map(|endpoint| endpoint.expired(now)) {
+            debug!(dial = dial.0, "no address answered in time");
+            self.io.dial_failed(dial);
+        }
     }
 
     fn dialled(&mut self, outcome: Outcome, now: Instant) {
         match outcome {
             Outcome::Failed { dial } => self.io.dial_failed(dial),
             Outcome::Established { dial, ppid, address, stream } => {
-                self.connected(stream, address, ppid, None, Some(dial), now);
+                let origin = Origin { ppid, dial: Some(dial), idle_timeout: None };
+                let arrival = self.io.adopt_stream(stream, origin, true);
+                self.connected(arrival, &[address], now);
             }
         }
     }
 
-    fn connected(
-        &mut self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        ppid: Ppid,
-        acceptor: Option<usize>,
-        dial: Option<DialId>,
-        now: Instant,
-    ) {
-        let assoc = match self.io.adopt(stream, peer, ppid, acceptor, now) {
+    /// Tells the machine of an association, whose peer has these addresses.
+    pub(super) fn connected(&mut self, arrival: Arrival, peer: &[SocketAddr], now: Instant) {
+        let (dial, link) = (arrival.origin.dial, arrival.carrier.link());
+        let adopted = match peer.first() {
+            Some(first) => self.io.adopt(arrival, *first, now),
+            None => Err(ErrorKind::NotConnected.into()),
+        };
+        let assoc = match adopted {
             Ok(assoc) => assoc,
             Err(error) => {
-                debug!(%peer, %error, "connection lost before it began");
+                debug!(?peer, %error, "connection lost before it began");
                 if let Some(dial) = dial {
                     self.io.dial_failed(dial);
                 }
                 return;
             }
         };
-        let Some(link) = self.io.conns.get_mut(assoc).map(|conn| conn.carrier.link()) else { return };
-        let input = Input::Connected { assoc, dial, link, peer: &[peer] };
+        let input = Input::Connected { assoc, dial, link, peer };
         if !self.owner.input(&mut self.io, now, input) {
             self.io.close(assoc, CloseReason::Refused);
         }
@@ -275,6 +280,7 @@ where
     /// Stops listening, writes what waits for as long as that may take, and ends all connections.
     fn finish(&mut self, events: &mut Events) -> io::Result<()> {
         self.io.acceptors.clear();
+        self.io.endpoints.clear();
         self.io.channels.clear();
         self.io.dials.clear();
         let deadline = self.clock.now() + self.io.config.stop_timeout;
@@ -292,7 +298,7 @@ where
             // just written.
             let _ = conn.carrier.finish();
             for _ in 0..16 {
-                if !matches!(conn.carrier.receive(&mut self.rx), Received::Bytes { .. }) {
+                if !matches!(conn.carrier.receive(&mut self.rx, &mut conn.inbox), Received::Bytes { .. }) {
                     break;
                 }
             }

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
-use rserpool_core::{PoolElement as Machine, Ppid};
+use rserpool_core::{Link, PoolElement as Machine, Ppid};
 
 use crate::driver::{Bound, Driver, DriverConfig, Listener, StartError};
 use crate::options::{AsapListen, EndpointOptions};
@@ -21,6 +21,10 @@ pub(super) fn bind(options: &EndpointOptions) -> Result<(Bound<Machine<'static>>
         let port = bound.local_addresses().last().map_or(0, |(_, address)| address.port());
         Ok((bound, port))
     };
+    if options.link == Link::Sctp {
+        // The association's own port is it.
+        return Ok((Driver::bind(config)?, 0));
+    }
     let refused = match options.asap_listen {
         AsapListen::Off => return listening(&config, &[]),
         AsapListen::At(address) => return listening(&config, &[address]),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rserpool_core::{Link, Ppid, Registrar as Machine, RegistrarEvent, ServerId};
+use rserpool_core::{Ppid, Registrar as Machine, RegistrarEvent, ServerId};
 
 pub use self::options::RegistrarOptions;
 use crate::control::ControlSocket;
@@ -63,12 +63,12 @@ impl RegistrarServer {
             local.map(|(_, address)| *address).collect::<Vec<_>>()
         };
         let (local, enrp_local) = (addresses(Ppid::Asap), addresses(Ppid::Enrp));
-        let config = options.machine_config(bound.local_addresses());
+        let config = options.machine_config(bound.local_addresses(), bound.sctp_addresses());
         let leave_timeout = options.has_peers().then(|| config.enrp.leave_timeout + LEAVE_MARGIN);
         let started = bound.clock().now();
         let mut machine = Machine::growable(options.limits, config, crate::seed::seed()?, started);
         for peer in &options.peers {
-            if !machine.add_peer(Link::Tcp, peer) {
+            if !machine.add_peer(options.peer_link, peer) {
                 return Err(Error::Peer { addresses: peer.clone() });
             }
         }
@@ -116,6 +116,12 @@ impl RegistrarServer {
         &self.enrp_local
     }
 
+    /// The endpoints on which it listens over SCTP, each with all its addresses.
+    #[must_use]
+    pub fn sctp_local_addrs(&self) -> &[(Ppid, Vec<SocketAddr>)] {
+        self.driver.sctp_addresses()
+    }
+
     /// Access to the machine itself, for what these calls do not offer.
     #[must_use]
     pub fn driver(&self) -> &Driver<Machine<'static>> {
@@ -123,11 +129,16 @@ impl RegistrarServer {
     }
 
     fn status_source(&self) -> Source {
-        let urls = |addresses: &[SocketAddr]| addresses.iter().map(|address| format!("tcp://{address}")).collect();
+        let urls = |addresses: &[SocketAddr], of: Ppid| {
+            let tcp = addresses.iter().map(|address| format!("tcp://{address}"));
+            let sctp = self.driver.sctp_addresses().iter().filter(|(ppid, _)| *ppid == of);
+            let sctp = sctp.flat_map(|(_, addresses)| addresses).map(|address| format!("sctp://{address}"));
+            tcp.chain(sctp).collect()
+        };
         Source {
             handle: self.driver.handle(),
-            listening: urls(&self.local),
-            enrp_listening: urls(&self.enrp_local),
+            listening: urls(&self.local, Ppid::Asap),
+            enrp_listening: urls(&self.enrp_local, Ppid::Enrp),
             started: self.started,
         }
     }

@@ -1,7 +1,7 @@
 //! The `rserpool` command as processes that do not outlive their test.
 #![allow(dead_code, unreachable_pub, reason = "each test file is a crate and uses a part")]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -111,9 +111,29 @@ impl Process {
     }
 
     pub fn spawn(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).process_group(0).spawn().unwrap();
+        Self::begin(command.stdin(Stdio::null()))
+    }
+
+    /// `rserpool` with these arguments, to be typed to.
+    pub fn interactive(arguments: &[&str]) -> Self {
+        Self::begin(command(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()))
+    }
+
+    fn begin(command: &mut Command) -> Self {
+        let mut child = command.process_group(0).spawn().unwrap();
         let (out, err) = (Text::of(child.stdout.take()), Text::of(child.stderr.take()));
         Process { child, out, err }
+    }
+
+    /// Types a line into an interactive process.
+    pub fn say(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().expect("a pipe");
+        writeln!(stdin, "{line}").expect("it reads");
+    }
+
+    /// Ends its input.
+    pub fn hang_up(&mut self) {
+        self.child.stdin = None;
     }
 
     pub fn out(&self) -> String {

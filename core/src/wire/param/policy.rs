@@ -6,13 +6,14 @@
 //! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 //! |X|A|                     Policy Number                         |
 //! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
-//! :          none, one or two 32-bit values by the type           :
+//! :         none or some 32-bit values by the type               :
 //! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 //! ```
 
 use core::fmt;
 
 use super::POLICY;
+use super::rsplib_policy::RsplibPolicy;
 use crate::wire::error::{EmitError, ParseError, ParseErrorKind};
 use crate::wire::primitives::{Step, be_u32, or_invalid};
 use crate::wire::reader::{Tlv, tlv};
@@ -21,6 +22,8 @@ use crate::wire::writer::Writer;
 /// A policy and the values by which an element takes part in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+// So that the first one, and with it an empty place in a cache, is all zeros, whatever the others hold.
+#[repr(u8)]
 pub enum Policy<'a> {
     /// Round Robin, 0x00000001 (RFC 5356, 4.1).
     RoundRobin,
@@ -65,6 +68,8 @@ pub enum Policy<'a> {
         /// 0 is idle, 0xffffffff is fully used.
         load: u32,
     },
+    /// A private policy of rsplib.
+    Rsplib(RsplibPolicy),
     /// Any other policy: private (0x80000000 to 0xffffffff) or of a later standard. It is kept and passed on as it is.
     Other {
         /// The policy type.
@@ -87,11 +92,12 @@ impl<'a> Policy<'a> {
             Policy::LeastUsedDegradation { .. } => 0x4000_0002,
             Policy::PriorityLeastUsed { .. } => 0x4000_0003,
             Policy::RandomizedLeastUsed { .. } => 0x4000_0004,
+            Policy::Rsplib(policy) => policy.policy_type(),
             Policy::Other { policy_type, .. } => *policy_type,
         }
     }
 
-    /// The policy's name in RFC 5356, in lower case, or "policy".
+    /// The policy's name in RFC 5356 or at rsplib, in lower case, or "policy".
     pub const fn name(&self) -> &'static str {
         match self {
             Policy::RoundRobin => "round robin",
@@ -103,11 +109,12 @@ impl<'a> Policy<'a> {
             Policy::LeastUsedDegradation { .. } => "least used with degradation",
             Policy::PriorityLeastUsed { .. } => "priority least used",
             Policy::RandomizedLeastUsed { .. } => "randomized least used",
+            Policy::Rsplib(policy) => policy.name(),
             Policy::Other { .. } => "policy",
         }
     }
 
-    /// The same, where a policy that is not of the RFC loses its data.
+    /// The same, where a policy that is not known loses its data.
     pub(crate) const fn without_data(&self) -> Policy<'static> {
         match *self {
             Policy::RoundRobin => Policy::RoundRobin,
@@ -119,6 +126,7 @@ impl<'a> Policy<'a> {
             Policy::LeastUsedDegradation { load, degradation } => Policy::LeastUsedDegradation { load, degradation },
             Policy::PriorityLeastUsed { load, degradation } => Policy::PriorityLeastUsed { load, degradation },
             Policy::RandomizedLeastUsed { load } => Policy::RandomizedLeastUsed { load },
+            Policy::Rsplib(policy) => Policy::Rsplib(policy),
             Policy::Other { policy_type, .. } => Policy::Other { policy_type, data: &[] },
         }
     }
@@ -181,7 +189,10 @@ impl<'a> Policy<'a> {
             0x4000_0002 => two().map(|(load, degradation)| Policy::LeastUsedDegradation { load, degradation })?,
             0x4000_0003 => two().map(|(load, degradation)| Policy::PriorityLeastUsed { load, degradation })?,
             0x4000_0004 => Policy::RandomizedLeastUsed { load: one()? },
-            _ => Policy::Other { policy_type, data: rest },
+            _ => match RsplibPolicy::new(policy_type, rest) {
+                Some(policy) => Policy::Rsplib(policy),
+                None => Policy::Other { policy_type, data: rest },
+            },
         })
     }
 
@@ -200,6 +211,7 @@ impl<'a> Policy<'a> {
                     w.u32(*load);
                     w.u32(*degradation);
                 }
+                Policy::Rsplib(policy) => policy.emit_into(w),
                 Policy::Other { data, .. } => w.bytes(data),
             }
         });
@@ -208,9 +220,12 @@ impl<'a> Policy<'a> {
 
 impl fmt::Display for Policy<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Policy::Rsplib(policy) = self {
+            return policy.fmt(f);
+        }
         f.write_str(self.name())?;
         match self {
-            Policy::RoundRobin | Policy::Random => Ok(()),
+            Policy::RoundRobin | Policy::Random | Policy::Rsplib(_) => Ok(()),
             Policy::WeightedRoundRobin { weight } | Policy::WeightedRandom { weight } => write!(f, ", weight {weight}"),
             Policy::Priority { priority } => write!(f, " {priority}"),
             Policy::LeastUsed { load } | Policy::RandomizedLeastUsed { load } => write!(f, ", load {load:#010x}"),

@@ -2,19 +2,21 @@
 
 mod child;
 mod echo;
+mod echo_sctp;
+mod service;
 
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use rserpool_core::PeId;
-use rserpool_core::wire::{Lifetime, Policy, Transport};
+use rserpool_core::wire::{Lifetime, Policy};
+use rserpool_core::{Compat, PeId};
 use rserpool_std::driver::StartError;
 use rserpool_std::{AsapListen, EndpointOptions, PoolElement, Registration, Service};
 
 use self::child::Child;
 use self::echo::Echo;
+use self::service::{Protocol, ServiceAddress};
 use crate::error::Error;
 use crate::network::EndpointArgs;
 use crate::signals::{Signals, Wake};
@@ -30,9 +32,13 @@ pub(crate) struct Args {
     /// The pool handle
     #[arg(short, long, value_name = "NAME", value_parser = values::pool_handle)]
     pool: String,
-    /// Where users reach the service: tcp://HOST:PORT or udp://HOST:PORT
+    /// Where users reach the service: tcp://HOST:PORT, udp://HOST:PORT, or sctp://HOST:PORT[,ADDRESS...]
     #[arg(short, long, value_name = "URL")]
     service: String,
+    /// SCTP: the associations of users carry ASAP messages, too, such as cookies. The elements of one pool agree about
+    /// that; rsplib's all have it
+    #[arg(long)]
+    control_channel: bool,
     /// The pool's policy and the service's values in it
     #[arg(long, value_name = "POLICY", default_value = "rr", value_parser = values::policy, long_help = POLICY_HELP)]
     policy: Policy<'static>,
@@ -45,7 +51,10 @@ pub(crate) struct Args {
     /// For how long a registration is good if it is not renewed; it is renewed in time
     #[arg(long, value_name = "TIME|infinite", default_value = "300s", value_parser = values::lifetime)]
     lifetime: Lifetime,
-    /// How often to look whether a TCP service still accepts connections; 0 for never
+    /// The registrars are rsplib's, which take the lifetime for milliseconds
+    #[arg(long)]
+    rsplib: bool,
+    /// How often to look whether a TCP or SCTP service still accepts connections; 0 for never
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = values::duration)]
     check: Duration,
     /// How long a service that is started may take until its port answers
@@ -91,28 +100,32 @@ Examples:
       with /run/work.load holding lu:37%
   rserpool element --pool echo --service tcp://127.0.0.1:0 --echo
       a service to try things out
+  rserpool element --transport sctp --pool EchoPool --service sctp://0.0.0.0:0 --echo
+      the same over SCTP, at all addresses of the host; rsplib's rspterminal can talk to it
 
 On SIGTERM or SIGINT the service leaves the pool first, and ends after the time of --drain; a COMMAND is then sent
 SIGTERM. The exit status is that of COMMAND, if there is one.";
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
     let signals = Signals::new()?;
-    let mut address = service_address(&args.service)?;
-    let _echo = match args.echo {
-        true => {
-            let echo = Echo::start(address.socket)?;
-            address.socket = echo.address();
-            Some(echo)
-        }
-        false => None,
-    };
-    if address.socket.port() == 0 {
+    let mut address = ServiceAddress::parse(&args.service, args.control_channel)?;
+    if args.echo {
+        let at = match address.protocol {
+            Protocol::Sctp => echo_sctp::start(&address.addresses())?,
+            Protocol::Tcp | Protocol::Udp => vec![Echo::start(address.first())?.address()],
+        };
+        address.is_at(&at);
+    }
+    if address.port == 0 {
         return Err(Error::value("--service", &args.service, "only with '--echo' may the port be 0"));
     }
-    if address.socket.ip().is_unspecified() {
+    if !address.is_specific() {
         return Err(Error::value("--service", &args.service, "an address that users can connect to is wanted"));
     }
-    let options = EndpointOptions { asap_listen: args.asap_listen, ..args.endpoint.options()? };
+    let mut options = EndpointOptions { asap_listen: args.asap_listen, ..args.endpoint.options()? };
+    if args.rsplib {
+        options.asap.compat = Compat::Rsplib;
+    }
     let endpoint = PoolElement::new(options).map_err(|error| start_error(&error))?;
     let mut policy = PolicySource::new(&args)?;
     // Last: whatever else can fail has not.
@@ -153,7 +166,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
         if child.is_some() && !answered && started.elapsed() > args.start_timeout {
             return Err(Error::Failed(format!(
                 "{} did not answer within {:?} of the service's start: it is ended ('--start-timeout' gives it longer)",
-                address.socket, args.start_timeout
+                address.first(),
+                args.start_timeout
             )));
         }
         if let Some(new) = policy.changed() {
@@ -166,7 +180,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
         let pause = if soon { Duration::from_millis(50) } else { args.check.max(Duration::from_millis(100)) };
         let pause = if args.check.is_zero() && !soon { Duration::from_secs(1) } else { pause };
         if let Some(Wake::Signal(name)) = signals.wait_for(pause) {
-            tracing::info!("{name}: {} leaves the pool {}", address.socket, args.pool);
+            tracing::info!("{name}: {} leaves the pool {}", address.first(), args.pool);
             keeper.leave();
             // A second signal ends the wait.
             let _ = signals.wait_for(args.drain);
@@ -181,6 +195,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
 fn start_error(error: &rserpool_std::Error) -> Error {
     let advice = match error {
         rserpool_std::Error::Start(StartError::Listen { .. }) => "; '--asap-listen' takes another address or port",
+        rserpool_std::Error::Start(StartError::ListenSctp { .. }) => "; '--local' takes other addresses",
         _ => "",
     };
     Error::system("start", format_args!("{error}{advice}"))
@@ -301,39 +316,4 @@ fn read_policy(file: &PathBuf) -> Result<Policy<'static>, Error> {
     let text =
         std::fs::read_to_string(file).map_err(|error| Error::system(format_args!("read {}", file.display()), error))?;
     values::policy(text.trim()).map_err(|error| Error::Usage(format!("{}: {error}", file.display())))
-}
-
-struct ServiceAddress {
-    tcp: bool,
-    socket: SocketAddr,
-}
-
-impl ServiceAddress {
-    fn transport(&self) -> Transport<'static> {
-        if self.tcp { Transport::Tcp(self.socket) } else { Transport::Udp(self.socket) }
-    }
-
-    /// Whether one can tell from outside that the service is there.
-    fn can_be_checked(&self, every: Duration) -> bool {
-        self.tcp && !every.is_zero()
-    }
-
-    fn answers(&self) -> bool {
-        !self.tcp || TcpStream::connect_timeout(&self.socket, Duration::from_secs(1)).is_ok()
-    }
-}
-
-fn service_address(url: &str) -> Result<ServiceAddress, Error> {
-    let wanted = "tcp://HOST:PORT or udp://HOST:PORT is wanted";
-    let (tcp, address) = match url.split_once("://") {
-        Some(("tcp", address)) => (true, address),
-        Some(("udp", address)) => (false, address),
-        _ => return Err(Error::value("--service", url, wanted)),
-    };
-    let mut resolved =
-        address.to_socket_addrs().map_err(|error| Error::value("--service", url, format!("{wanted} ({error})")))?;
-    match resolved.next() {
-        Some(socket) => Ok(ServiceAddress { tcp, socket }),
-        None => Err(Error::value("--service", url, "the host has no address")),
-    }
 }

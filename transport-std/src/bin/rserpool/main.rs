@@ -18,6 +18,7 @@ mod resolve;
 mod signals;
 mod status;
 mod table;
+mod terminal;
 mod values;
 
 use std::process::ExitCode;
@@ -59,6 +60,7 @@ enum Command {
     Registrar(registrar::Args),
     Element(element::Args),
     Resolve(resolve::Args),
+    Terminal(terminal::Args),
     Status(status::Args),
     Decode(decode::Args),
     Bench(bench::Args),
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Command::Registrar(args) => registrar::run(args),
         Command::Element(args) => element::run(args),
         Command::Resolve(args) => resolve::run(args),
+        Command::Terminal(args) => terminal::run(args),
         Command::Status(args) => status::run(args),
         Command::Decode(args) => decode::run(args),
         Command::Bench(args) => bench::run(args),

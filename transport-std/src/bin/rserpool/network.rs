@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use rserpool_core::Ppid;
+use rserpool_core::{Link, Ppid};
 use rserpool_std::EndpointOptions;
 use rserpool_std::driver::{Channel, Interface};
 
@@ -16,8 +16,14 @@ use crate::values;
 #[command(next_help_heading = "Registrars")]
 pub(crate) struct EndpointArgs {
     /// A registrar; repeat it for several. Without any, and without --multicast: localhost
-    #[arg(short, long = "registrar", value_name = "HOST[:PORT]")]
+    #[arg(short, long = "registrar", value_name = "HOST[:PORT][,ADDRESS...]")]
     registrars: Vec<String>,
+    /// By what registrars are reached: sctp, which the RFCs are written for, or tcp
+    #[arg(long, value_name = "LINK", default_value = "tcp")]
+    transport: Transport,
+    /// SCTP: an own address; repeat it for several, all with one port. Default: all that the host has
+    #[arg(long = "local", value_name = "ADDRESS[:PORT]", value_parser = own_address)]
+    local: Vec<SocketAddr>,
     /// How long to wait for answers
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::positive_duration)]
     timeout: Duration,
@@ -43,6 +49,11 @@ impl EndpointArgs {
 
     pub(crate) fn options(&self) -> Result<EndpointOptions, Error> {
         let mut options = EndpointOptions { timeout: self.timeout, ..EndpointOptions::default() };
+        options.link = self.transport.link()?;
+        if !self.local.is_empty() && options.link != Link::Sctp {
+            return Err(Error::Usage("'--local' is of use only with '--transport sctp'".to_owned()));
+        }
+        options.sctp_addresses.clone_from(&self.local);
         options.channels = self.multicast.channels()?;
         for channel in &mut options.channels {
             channel.send = false;
@@ -57,6 +68,31 @@ impl EndpointArgs {
         options.asap.t5_server_hunt = Duration::from_secs(1);
         Ok(options)
     }
+}
+
+/// By what associations with registrars are carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Transport {
+    Sctp,
+    Tcp,
+}
+
+impl Transport {
+    /// The link, if this system has it.
+    pub(crate) fn link(self) -> Result<Link, Error> {
+        match self {
+            Transport::Sctp => sctp_available().map(|()| Link::Sctp),
+            Transport::Tcp => Ok(Link::Tcp),
+        }
+    }
+}
+
+/// Says how to get SCTP where there is none.
+pub(crate) fn sctp_available() -> Result<(), Error> {
+    rserpool_std::driver::sctp_available().map_err(|error| {
+        let advice = "'modprobe sctp' loads it where it is a module; '--transport tcp' does without";
+        Error::system("use SCTP", format_args!("{error}; {advice}"))
+    })
 }
 
 /// Why the name of a registrar is of no use.
@@ -162,6 +198,14 @@ fn interface(text: &str) -> Result<Interface, Error> {
 /// `ADDRESS` or `ADDRESS:PORT` of ASAP.
 pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     literal(text, Ppid::Asap)
+}
+
+/// `ADDRESS` or `ADDRESS:PORT` of this host; without a port the system chooses.
+fn own_address(text: &str) -> Result<SocketAddr, String> {
+    match text.parse::<IpAddr>() {
+        Ok(ip) => Ok(SocketAddr::new(ip, 0)),
+        Err(_) => literal(text, Ppid::Asap),
+    }
 }
 
 /// `ADDRESS` or `ADDRESS:PORT` of ENRP.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use rserpool_core::{Ppid, RegistrarConfig, RegistrarLimits, ServerId};
+use rserpool_core::{Link, Ppid, RegistrarConfig, RegistrarLimits, ServerId};
 use rserpool_std::driver::{DriverConfig, StartError};
 use rserpool_std::{RegistrarOptions, RegistrarServer, control};
 
@@ -28,6 +28,10 @@ pub(crate) struct Args {
     /// The registrar's identifier. Default: random
     #[arg(long, value_name = "ID", value_parser = values::server_id)]
     id: Option<ServerId>,
+    /// Over what to listen: tcp, sctp, or both, which warns where the system has no SCTP. An SCTP endpoint has all the
+    /// addresses of --listen, which need one port; peers are dialled over SCTP if there is any
+    #[arg(long, value_name = "LINK", default_value = "tcp")]
+    transport: Links,
     /// The control socket for `rserpool status`; `none` for no socket
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
@@ -70,6 +74,29 @@ pub(crate) struct Args {
     announce: Vec<SocketAddr>,
 }
 
+/// Over what a registrar listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Links {
+    Sctp,
+    Tcp,
+    Both,
+}
+
+impl Links {
+    /// Whether SCTP and TCP are used.
+    fn used(self) -> Result<(bool, bool), Error> {
+        match (self, network::sctp_available()) {
+            (Links::Tcp, _) => Ok((false, true)),
+            (Links::Sctp, available) => available.map(|()| (true, false)),
+            (Links::Both, Ok(())) => Ok((true, true)),
+            (Links::Both, Err(error)) => {
+                tracing::warn!("{}: the registrar listens over TCP only", error.text());
+                Ok((false, true))
+            }
+        }
+    }
+}
+
 const AFTER_HELP: &str = "\
 Examples:
   rserpool registrar                                   listen on port 3863
@@ -103,8 +130,13 @@ impl Args {
         };
         let listen =
             if self.listen.is_empty() { network::all_addresses(Ppid::Asap.port()) } else { self.listen.clone() };
+        let (sctp, tcp) = self.transport.used()?;
+        if sctp && listen.iter().any(|address| address.port() != listen[0].port()) {
+            return Err(Error::Usage("an SCTP endpoint has one port: give one in all '--listen'".to_owned()));
+        }
+        let link = if sctp { Link::Sctp } else { Link::Tcp };
         for address in &self.announce {
-            if registrar.announced.try_push((rserpool_core::Link::Tcp, *address)).is_err() {
+            if registrar.announced.try_push((link, *address)).is_err() {
                 let most = rserpool_core::MAX_ANNOUNCED;
                 return Err(Error::value("--announce", &address.to_string(), format!("at most {most} addresses")));
             }
@@ -112,7 +144,7 @@ impl Args {
         let enrp = self.enrp.options(&listen, &self.multicast)?;
         registrar.enrp = enrp.config;
         let nothing_to_announce = self.announce.is_empty() && listen.iter().all(|a| a.ip().is_unspecified());
-        if registrar.announce && nothing_to_announce {
+        if registrar.announce && nothing_to_announce && !sctp {
             return Err(Error::Usage(
                 "'--multicast' needs an address to announce: give one with '--listen' or '--announce'".to_owned(),
             ));
@@ -124,8 +156,11 @@ impl Args {
         };
         channels.extend(enrp.channels);
         Ok(RegistrarOptions {
-            listen,
-            enrp_listen: enrp.listen,
+            sctp_listen: if sctp { listen.clone() } else { Vec::new() },
+            enrp_sctp_listen: if sctp { enrp.listen.clone() } else { Vec::new() },
+            peer_link: link,
+            listen: if tcp { listen } else { Vec::new() },
+            enrp_listen: if tcp { enrp.listen } else { Vec::new() },
             peers: enrp.peers,
             channels,
             registrar,
@@ -149,6 +184,10 @@ fn start_error(error: &rserpool_std::Error, enrp: &[SocketAddr]) -> Error {
                 false => "; does another registrar run there? '--listen' takes another address or port",
             }
         }
+        rserpool_std::Error::Start(StartError::ListenSctp { error, .. }) if error.kind() == ErrorKind::AddrInUse => {
+            "; does another registrar run there? '--listen' and '--enrp-listen' take other addresses or ports"
+        }
+        rserpool_std::Error::Start(StartError::ListenSctp { .. }) => "; is each '--listen' an address of this host?",
         rserpool_std::Error::Peer { .. } => "; '--peer' takes the address of another registrar",
         _ => "",
     };
@@ -166,6 +205,11 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
     }
     for address in registrar.enrp_local_addrs() {
         tracing::warn!(id = %registrar.id(), "and for other registrars on tcp://{address}");
+    }
+    for (protocol, addresses) in registrar.sctp_local_addrs() {
+        let urls: Vec<String> = addresses.iter().map(|address| format!("sctp://{address}")).collect();
+        let what = if *protocol == Ppid::Asap { "registrar listens" } else { "and for other registrars" };
+        tracing::warn!(id = %registrar.id(), "{what} on {}", urls.join(" "));
     }
     if let Some(path) = control {
         tracing::info!("control socket {}", path.display());

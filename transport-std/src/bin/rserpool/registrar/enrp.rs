@@ -15,7 +15,7 @@ use crate::values;
 #[command(next_help_heading = "Other registrars (ENRP, RFC 5353)")]
 pub(super) struct EnrpArgs {
     /// Another registrar of the same handlespace; repeat it for several. One that is not there is tried again
-    #[arg(long = "peer", value_name = "HOST[:PORT]")]
+    #[arg(long = "peer", value_name = "HOST[:PORT][,ADDRESS...]")]
     peers: Vec<String>,
     /// Where to listen for other registrars. Default: port 9901 on the addresses of --listen, if there is any --peer or
     /// --multicast; else nowhere, since whoever connects there can change the handlespace

@@ -1,5 +1,5 @@
-//! Where rsplib, the reference implementation, leaves RFC 5353 and 5354, and what this registrar does about it. Every
-//! such place asks here.
+//! Where rsplib, the reference implementation, leaves RFC 5353 and 5354, and what is done about it. Every such place asks
+//! here.
 
 use core::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::wire::{Lifetime, PoolHandle};
 pub enum Compat {
     /// The RFCs', towards everybody.
     Rfc,
-    /// rsplib's, towards everybody, pool elements included: registration lives are milliseconds on the wire.
+    /// rsplib's, towards everybody: between pool elements and registrars, too, registration lives are milliseconds.
     Rsplib,
-    /// rsplib's towards the peers that show that they are rsplib, the RFCs' towards all others and towards pool
-    /// elements, whose messages do not tell. What the whole group has to agree about (the arbitration of takeovers)
+    /// rsplib's towards the peers that show that they are rsplib, the RFCs' towards all others; between pool elements and
+    /// registrars the RFCs', since the messages do not tell. What the whole group has to agree about (the arbitration of takeovers)
     /// follows rsplib as soon as one such peer is known.
     #[default]
     Auto,
@@ -44,8 +44,8 @@ impl Compat {
         }
     }
 
-    /// How pool elements are spoken to.
-    pub(crate) const fn elements(self) -> Dialect {
+    /// What pool elements, pool users and registrars speak with each other.
+    pub(crate) const fn asap(self) -> Dialect {
         match self {
             Compat::Rsplib => Dialect::Rsplib,
             Compat::Rfc | Compat::Auto => Dialect::Rfc,
@@ -157,8 +157,8 @@ mod tests {
         assert_eq!(Compat::Auto.peer(true), Dialect::Rsplib);
         assert_eq!(Compat::Auto.peer(false), Dialect::Rfc);
         assert_eq!(Compat::Rfc.peer(true), Dialect::Rfc);
-        assert_eq!(Compat::Auto.elements(), Dialect::Rfc);
-        assert_eq!(Compat::Rsplib.elements(), Dialect::Rsplib);
+        assert_eq!(Compat::Auto.asap(), Dialect::Rfc);
+        assert_eq!(Compat::Rsplib.asap(), Dialect::Rsplib);
         assert_eq!(Dialect::Rsplib.announced_to(ServerId(9)), ServerId(9));
         assert_eq!(Dialect::Rfc.announced_to(ServerId(9)), ServerId::NONE);
     }

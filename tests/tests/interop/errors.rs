@@ -1,0 +1,166 @@
+//! What is refused, and what is survived.
+
+use std::time::Duration;
+
+use rserpool_core::Ppid;
+use rserpool_tests::lab::{self, Shape};
+use rserpool_tests::scene::{message, resolution, tlv};
+
+use crate::cast::{self, Kind};
+use crate::dump;
+use crate::raw::{ASAP, Answer, ENRP, Raw};
+
+const REGISTRATION_RESPONSE: u8 = 0x03;
+const HANDLE_RESOLUTION_RESPONSE: u8 = 0x06;
+const ASAP_ERROR: u8 = 0x0e;
+
+const POLICY: &str = "0x0005";
+const TRANSPORT: &str = "0x0007";
+const UNKNOWN_POOL: &str = "0x0009";
+
+#[test]
+fn at_our_registrar() {
+    let Some(captures) = lab::run("errors::at_our_registrar", Duration::from_secs(120), |lab| {
+        let network = lab.network(Shape { hosts: 5, ..Shape::default() });
+        let recording = network.record("ours");
+        let mut ours = cast::registrar(Kind::Ours, network.host(1), cast::id(1), &[]);
+        let first = cast::server(network.host(3), "EchoPool", 0xabcd_0001, &[1], &[]);
+        first.until("Registration result is: okay!");
+
+        lab.case("another policy than the pool's");
+        let wrong = cast::server(network.host(4), "EchoPool", 0xabcd_0002, &[1], &["-policy=Random"]);
+        wrong.until("Registration result is:");
+        assert_eq!(wrong.count("Registration result is: okay!"), 0, "{}", wrong.text());
+        drop(wrong);
+
+        lab.case("another transport than the pool's");
+        let wrong = cast::tcp_element(network.host(4), "EchoPool", 0xabcd_0003, &[1]);
+        wrong.until("the registrar refused: ");
+        println!("{}", wrong.text());
+        drop(wrong);
+
+        lab.case("a pool that nobody has");
+        let mut terminal = cast::terminal(network.host(5), "Nobody", &[1]);
+        terminal.say("hello");
+        std::thread::sleep(Duration::from_secs(2));
+        assert!(terminal.is_running() && !terminal.text().contains("from PE"), "{}", terminal.text());
+        drop(terminal);
+
+        lab.case("by hand: another protocol's identifier, none, and an unknown parameter");
+        let at = std::net::SocketAddr::new(network.host(1).ip(), 3863);
+        let unknown_pool = resolution(b"nobody", false);
+        let peer = Raw::connect(at);
+        assert!(matches!(peer.ask(ASAP, &unknown_pool), Answer::Message(_)));
+        assert_eq!(peer.ask(ENRP, &unknown_pool), Answer::Ended);
+        let peer = Raw::connect(at);
+        assert_eq!(peer.ask(0, &unknown_pool), Answer::Silence);
+        assert!(matches!(peer.ask(ASAP, &unknown_pool), Answer::Message(_)));
+        let handle = tlv(0x9, b"nobody");
+        for (parameter, reported) in [(0x3fff, false), (0x7fff, true), (0xbfff, false), (0xffff, true)] {
+            let answer = peer.ask(ASAP, &message(0x05, &[&handle, &tlv(parameter, b"what")]));
+            let Answer::Message(answer) = answer else {
+                // To stop without a report is to be silent.
+                assert_eq!((parameter, answer), (0x3fff, Answer::Silence));
+                continue;
+            };
+            let mut kinds = vec![answer[0]];
+            while let Answer::Message(more) = peer.receive() {
+                kinds.push(more[0]);
+            }
+            assert_eq!(kinds.contains(&ASAP_ERROR), reported, "{parameter:#x}: {kinds:?}");
+            assert_eq!(kinds.contains(&HANDLE_RESOLUTION_RESPONSE), parameter & 0x8000 != 0, "{parameter:#x}");
+        }
+
+        assert_eq!(dump::dump(network.host(2), 1).len(), 1);
+        assert!(ours.is_running());
+        drop(recording);
+    }) else {
+        return;
+    };
+    let capture = &captures["ours"];
+    capture.assert_clean(&[lab::v4(1, 0)]);
+    let causes = |kind, wanted: &str| {
+        let wanted = u32::from_str_radix(wanted.trim_start_matches("0x"), 16).expect("a number");
+        capture.of(Ppid::Asap, kind).filter(|packet| packet.source == lab::v4(1, 0)).any(|packet| {
+            packet.values("asap.cause_code").any(|code| {
+                let code =
+                    code.strip_prefix("0x").map_or_else(|| code.parse().ok(), |c| u32::from_str_radix(c, 16).ok());
+                code == Some(wanted)
+            })
+        })
+    };
+    assert!(causes(REGISTRATION_RESPONSE, POLICY), "no refusal of a policy");
+    assert!(causes(REGISTRATION_RESPONSE, TRANSPORT), "no refusal of a transport");
+    assert!(causes(HANDLE_RESOLUTION_RESPONSE, UNKNOWN_POOL), "no refusal of a pool handle");
+}
+
+#[test]
+fn at_their_registrar() {
+    let Some(captures) = lab::run("errors::at_their_registrar", Duration::from_secs(120), |lab| {
+        let network = lab.network(Shape { hosts: 5, ..Shape::default() });
+        let recording = network.record("theirs");
+        let mut theirs = cast::registrar(Kind::Theirs, network.host(1), cast::id(1), &[]);
+        let first = cast::server(network.host(3), "EchoPool", 0xabcd_0001, &[1], &[]);
+        first.until("Registration result is: okay!");
+
+        lab.case("another policy than the pool's, and another transport");
+        let wrong = cast::element(network.host(4), "EchoPool", 0xabcd_0002, &[1], &["--policy", "rand"]);
+        wrong.until("the registrar refused: ");
+        println!("{}", wrong.text());
+        drop(wrong);
+        let wrong = cast::tcp_element(network.host(4), "EchoPool", 0xabcd_0003, &[1]);
+        wrong.until("the registrar refused: ");
+        println!("{}", wrong.text());
+        drop(wrong);
+
+        lab.case("a pool that nobody has");
+        let answer = cast::resolve(network.host(5), 1, "Nobody", 1);
+        println!("{answer}");
+        assert!(answer.contains("Nobody"), "{answer}");
+
+        let space = dump::dump(network.host(2), 1);
+        assert_eq!(space.len(), 1, "{space:#?}");
+        assert!(theirs.is_running());
+        drop(recording);
+    }) else {
+        return;
+    };
+    // Its cause "inconsistent pooling policy" lacks the policy.
+    let without_policy = |packet: &lab::Packet| packet.is(Ppid::Asap, REGISTRATION_RESPONSE);
+    captures["theirs"].assert_clean_but(&[lab::v4(4, 0), lab::v4(5, 0)], without_policy);
+}
+
+#[test]
+fn a_handle_too_long_for_rsplib_is_kept_from_it() {
+    let Some(captures) =
+        lab::run("errors::a_handle_too_long_for_rsplib_is_kept_from_it", Duration::from_secs(90), |lab| {
+            let network = lab.network(Shape { hosts: 5, ..Shape::default() });
+            let recording = network.record("long");
+            let ours = cast::registrar(Kind::Ours, network.host(1), cast::id(1), &[2]);
+            let mut theirs = cast::registrar(Kind::Theirs, network.host(2), cast::id(2), &[1]);
+            cast::ready(Kind::Theirs, &theirs);
+            let long = "x".repeat(33);
+            let before = cast::element(network.host(4), &long, 0xabcd_0001, &[1], &[]);
+            ours.until("0xabcd0001 registered");
+            let fits = cast::element(network.host(5), &long[1..], 0xabcd_0002, &[1], &[]);
+            ours.until("0xabcd0002 registered");
+            // Some heartbeats, so there would be re-synchronisations for what is not the same at both.
+            std::thread::sleep(Duration::from_secs(6));
+            before.kill();
+            std::thread::sleep(Duration::from_secs(2));
+            assert!(theirs.is_running(), "{}", theirs.text());
+            let space = dump::dump(network.host(3), 2);
+            assert_eq!(space.keys().map(|(_, id)| *id).collect::<Vec<_>>(), [0xabcd_0002]);
+            drop((recording, fits));
+        })
+    else {
+        return;
+    };
+    let capture = &captures["long"];
+    capture.assert_clean(&[lab::v4(1, 0)]);
+    let long = "78".repeat(33);
+    let to_theirs = capture.packets.iter().filter(|packet| packet.destination == lab::v4(2, 0));
+    for packet in to_theirs {
+        assert!(!packet.values("enrp.pool_handle_pool_handle").any(|handle| handle.replace(':', "") == long));
+    }
+}
