@@ -7,7 +7,7 @@ mod process;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -66,10 +66,21 @@ impl Node {
     }
 }
 
+/// Where a registrar listens, for ASAP and for ENRP, and nobody else before, after and meanwhile: it is started again
+/// there. On Linux all of 127.0.0.0/8 is this host, so each gets an address of its own, where no ports are handed out.
+fn place() -> (String, String) {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    if cfg!(not(target_os = "linux")) {
+        return (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
+    }
+    let number = (std::process::id() & 0x7fff) << 7 | NUMBER.fetch_add(1, Ordering::Relaxed) & 0x7f;
+    let ip = std::net::Ipv4Addr::from(0x7f40_0000 | number);
+    (format!("{ip}:3863"), format!("{ip}:9901"))
+}
+
 /// `count` registrars that know each other.
 fn cluster(directory: &Directory, count: usize) -> Vec<Node> {
-    let address = || format!("127.0.0.1:{}", free_port());
-    let places: Vec<(String, String)> = (0..count).map(|_| (address(), address())).collect();
+    let places: Vec<(String, String)> = (0..count).map(|_| place()).collect();
     let nodes: Vec<Node> = (0..count)
         .map(|at| {
             let others = places.iter().enumerate().filter(|(other, _)| *other != at);
@@ -296,8 +307,7 @@ fn a_registrar_that_stood_still_and_was_taken_over_comes_back_into_the_cluster()
 #[test]
 fn a_registrar_that_is_told_itself_and_one_that_is_not_there_serves_alone() {
     let directory = Directory::new();
-    let address = || format!("127.0.0.1:{}", free_port());
-    let (asap, enrp, absent) = (address(), address(), address());
+    let ((asap, enrp), (absent, _)) = (place(), place());
     let control = directory.path("control");
     let peers = vec![enrp.clone(), absent.clone()];
     let node = Node { process: spawn(&asap, &enrp, &control, &peers), asap, enrp, control, peers };
@@ -327,7 +337,7 @@ fn registrars_find_each_other_by_multicast() {
         "--interface=127.0.0.1".to_owned(),
     ];
     let node = |name: &str| {
-        let (asap, enrp) = (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
+        let (asap, enrp) = place();
         let control = directory.path(name);
         let mut arguments = vec!["-v", "registrar", "--listen", &asap, "--enrp-listen", &enrp, "--control", &control];
         arguments.extend(TIMES);

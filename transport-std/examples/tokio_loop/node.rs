@@ -4,7 +4,8 @@
 //! deadline), tells the machine, and drains it. No borrow of the machine crosses an `.await`, so there is no lock. For
 //! another runtime replace the sockets, the timer and the channels, and keep [`Node::input`].
 //!
-//! What a larger program may add: listeners, for a registrar (accept, then [`Input::Connected`] with `dial: None`); UDP
+//! What a larger program may add: listeners, for a registrar, or for a pool element that registrars can reach
+//! (`EndpointConfig::asap_port`): accept, then [`Input::Connected`] with `dial: None` and the listener's protocol; UDP
 //! multicast ([`Input::Datagram`], [`Destination::Channel`]); time limits for slow peers, as in `rserpool_std::driver`.
 
 use std::future::{Future, pending, poll_fn};
@@ -103,12 +104,14 @@ impl<M: Machine, F: FnMut(M::Event, &mut M)> Node<M, F> {
                     self.io.conn(assoc, |conn| conn.unsent.extend_from_slice(bytes));
                 }
                 Output::Transmit(Transmit { to: Destination::Channel, .. }) => {}
-                // Only TCP is asked for: `EndpointConfig::links` says so, and the servers that were added.
-                Output::Connect { dial, to, .. } => {
+                // Only TCP is asked for: `EndpointConfig::links` says so, and the servers that were added. The protocol
+                // is kept: a registrar dials peers (ENRP) as well as pool elements (ASAP), and TCP does not tell.
+                Output::Connect { dial, ppid, to, .. } => {
                     let to = to.to_vec();
-                    self.io.dials.push((dial, Box::pin(async move { TcpStream::connect(&to[..]).await })));
+                    let stream = Box::pin(async move { TcpStream::connect(&to[..]).await });
+                    self.io.dials.push(Dial { dial, ppid, stream });
                 }
-                Output::Abandon { dial } => self.io.dials.retain(|(id, _)| *id != dial),
+                Output::Abandon { dial } => self.io.dials.retain(|attempt| attempt.dial != dial),
                 Output::Disconnect { assoc } => self.io.conn(assoc, |conn| conn.closing = true),
                 Output::Event(event) => (self.observe)(event, &mut self.machine),
                 Output::BufferTooSmall { needed } => self.buf.resize(needed, 0),
@@ -119,8 +122,8 @@ impl<M: Machine, F: FnMut(M::Event, &mut M)> Node<M, F> {
 
     /// Tells the machine what has come of its attempts to connect, then reads each connection once and writes what waits.
     fn socket_turn(&mut self) {
-        for (dial, result) in mem::take(&mut self.io.dialled) {
-            match result.and_then(|stream| Ok((stream.peer_addr()?, self.io.open(stream)?))) {
+        for (dial, ppid, result) in mem::take(&mut self.io.dialled) {
+            match result.and_then(|stream| Ok((stream.peer_addr()?, self.io.open(stream, ppid)?))) {
                 Ok((peer, assoc)) => {
                     self.input(Input::Connected { assoc, dial: Some(dial), link: Link::Tcp, peer: &[peer] });
                 }
@@ -149,10 +152,11 @@ impl<M: Machine, F: FnMut(M::Event, &mut M)> Node<M, F> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),
         };
+        let ppid = conn.ppid;
         // Taken out, since the machine may send on the same connection meanwhile.
         let mut framer = mem::replace(&mut conn.framer, Framer::new(MAX_MESSAGE));
         while let Some(bytes) = framer.next(&mut chunk).map_err(io::Error::other)? {
-            self.input(Input::Message { assoc, ppid: Ppid::Asap, bytes });
+            self.input(Input::Message { assoc, ppid, bytes });
         }
         self.io.conn(assoc, |conn| conn.framer = framer);
         Ok(())
@@ -162,6 +166,7 @@ impl<M: Machine, F: FnMut(M::Event, &mut M)> Node<M, F> {
 /// A TCP connection. A slot of [`Io::conns`] is used again; `assoc.generation` tells its uses apart.
 struct Conn {
     assoc: AssocId,
+    ppid: Ppid,
     stream: TcpStream,
     framer: Framer,
     unsent: Vec<u8>,
@@ -182,25 +187,30 @@ impl Conn {
     }
 }
 
-type Dial = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+/// An attempt to connect.
+struct Dial {
+    dial: DialId,
+    ppid: Ppid,
+    stream: Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>,
+}
 
 /// The sockets of a machine.
 #[derive(Default)]
 struct Io {
     conns: Vec<Option<Conn>>,
     opened: u32,
-    dials: Vec<(DialId, Dial)>,
+    dials: Vec<Dial>,
     /// Attempts that have ended.
-    dialled: Vec<(DialId, io::Result<TcpStream>)>,
+    dialled: Vec<(DialId, Ppid, io::Result<TcpStream>)>,
 }
 
 impl Io {
     /// Ready when there is something to do for [`Node::socket_turn`].
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let dialled = &mut self.dialled;
-        self.dials.retain_mut(|(dial, attempt)| match attempt.as_mut().poll(context) {
+        self.dials.retain_mut(|attempt| match attempt.stream.as_mut().poll(context) {
             Poll::Ready(result) => {
-                dialled.push((*dial, result));
+                dialled.push((attempt.dial, attempt.ppid, result));
                 false
             }
             Poll::Pending => true,
@@ -216,7 +226,7 @@ impl Io {
         if ready { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    fn open(&mut self, stream: TcpStream) -> io::Result<AssocId> {
+    fn open(&mut self, stream: TcpStream, ppid: Ppid) -> io::Result<AssocId> {
         stream.set_nodelay(true)?;
         let slot = self.conns.iter().position(Option::is_none).unwrap_or_else(|| {
             self.conns.push(None);
@@ -225,7 +235,7 @@ impl Io {
         self.opened = self.opened.wrapping_add(1);
         let assoc = AssocId { slot: u32::try_from(slot).map_err(io::Error::other)?, generation: self.opened };
         let framer = Framer::new(MAX_MESSAGE);
-        self.conns[slot] = Some(Conn { assoc, stream, framer, unsent: Vec::new(), closing: false });
+        self.conns[slot] = Some(Conn { assoc, ppid, stream, framer, unsent: Vec::new(), closing: false });
         Ok(assoc)
     }
 
