@@ -10,10 +10,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rserpool_core::wire::asap::{AsapError, BusinessCard, Cookie, HandleResolution};
 use rserpool_core::wire::cause::Cause;
+use rserpool_core::wire::enrp::{
+    EnrpError, HandleTableEntry, HandleTableResponse, HandleUpdate, ListRequest, ListResponse, PoolEntries,
+};
 use rserpool_core::wire::{Lifetime, List, OperationError, Policy, PoolElementParam, Transport};
 use rserpool_core::{
     AssocId, DialId, ElementInfo, ElementKey, ElementStorage, EndpointConfig, Input, Instant, Link, PeId, PoolElement,
-    PoolUser, Ppid, Registrar, RegistrarConfig, RegistrarStorage, Resolution, UserStorage,
+    PoolUser, Ppid, Registrar, RegistrarConfig, RegistrarStorage, Resolution, ServerId, UserStorage,
 };
 
 #[derive(Clone, Debug)]
@@ -95,6 +98,101 @@ fn op(usual: &'static [u8]) -> impl Strategy<Value = Op> {
         6 => prop_oneof![0..100u32, 100..40_000u32, 40_000..1_000_000u32].prop_map(|millis| Op::Time { millis }),
         1 => Just(Op::Backwards),
     ]
+}
+
+/// What a registrar's peers do: each speaks for itself, in turn on one of its associations.
+#[derive(Clone, Debug)]
+enum EnrpOp {
+    /// A peer sends a message, with one byte changed or none.
+    Send {
+        peer: u8,
+        kind: u8,
+        pool: u8,
+        id: u8,
+        home: u8,
+        flag: bool,
+        damage: Option<(u8, u8)>,
+    },
+    /// By multicast.
+    Datagram {
+        id: u8,
+        kind: u8,
+    },
+    Connect {
+        peer: u8,
+    },
+    Lose {
+        peer: u8,
+    },
+    Answer {
+        peer: u8,
+        kind: u8,
+    },
+    Leave,
+    /// What pool elements and users do, and time.
+    Other(Op),
+}
+
+fn enrp_ops() -> impl Strategy<Value = Vec<EnrpOp>> {
+    let damage = || proptest::option::weighted(0.1, any::<(u8, u8)>());
+    let send = (0..PEERS, 0..14u8, 0..4u8, 0..5u8, 0..5u8, any::<bool>(), damage());
+    let one = prop_oneof![
+        12 => send.prop_map(|(peer, kind, pool, id, home, flag, damage)| EnrpOp::Send {
+            peer, kind, pool, id, home, flag, damage
+        }),
+        1 => (0..6u8, 0..14u8).prop_map(|(id, kind)| EnrpOp::Datagram { id, kind }),
+        2 => (0..PEERS).prop_map(|peer| EnrpOp::Connect { peer }),
+        1 => (0..PEERS).prop_map(|peer| EnrpOp::Lose { peer }),
+        1 => (0..PEERS, 0..4u8).prop_map(|(peer, kind)| EnrpOp::Answer { peer, kind }),
+        6 => op(TO_REGISTRAR).prop_map(EnrpOp::Other),
+    ];
+    (vec(one, 0..120), proptest::option::weighted(0.2, any::<proptest::sample::Index>())).prop_map(
+        |(mut ops, leave)| {
+            if let Some(leave) = leave {
+                ops.insert(leave.index(ops.len() + 1), EnrpOp::Leave);
+            }
+            ops
+        },
+    )
+}
+
+const PEERS: u8 = 3;
+
+/// Identifiers: the peers', the registrar's own, one that nobody has, and none.
+fn server(n: u8) -> u32 {
+    [11, 12, 13, 0x555, 77, 0][usize::from(n) % 6]
+}
+
+fn enrp_message(peer: u8, (kind, pool, id, home, flag): (u8, u8, u8, u8, bool)) -> Vec<u8> {
+    let name = POOLS[usize::from(pool)];
+    let element = PoolElementParam { home: ServerId(server(home)), ..element(id) };
+    let by = server(peer);
+    let receiver = if flag { 0x555 } else { 0 };
+    let elements = [element, PoolElementParam { id: PeId(9), ..element }];
+    let entry = HandleTableEntry { pool_handle: handle(name), elements: List::new(&elements) };
+    let servers = [information(server(home), usize::from(id)), information(by, usize::from(peer) + 2)];
+    let causes = [Cause::new(u16::from(id) + 3, b"")];
+    match kind {
+        0 | 1 => enrp_bytes(by, receiver, introduction(by, usize::from(peer) + 2, flag)),
+        2 => enrp_bytes(by, receiver, presence(flag, Some(u16::from(id)))),
+        3 => enrp_bytes(by, receiver, table_request(flag)),
+        4 | 5 => {
+            let entries = if id == 4 { PoolEntries::empty() } else { PoolEntries::new(std::slice::from_ref(&entry)) };
+            enrp_bytes(by, receiver, HandleTableResponse { more: flag, rejected: id == 4 && home == 0, entries })
+        }
+        6 => enrp_bytes(by, receiver, add(name, PoolElementParam { home: ServerId(by), ..element })),
+        7 => {
+            let takeover_suggested = flag;
+            enrp_bytes(by, receiver, HandleUpdate { takeover_suggested, ..add(name, element) })
+        }
+        8 => enrp_bytes(by, receiver, delete(name, element)),
+        9 if flag => enrp_bytes(by, receiver, ListRequest),
+        9 => enrp_bytes(by, receiver, ListResponse { rejected: false, servers: List::new(&servers) }),
+        10 => enrp_bytes(by, receiver, init_takeover(server(home))),
+        11 => enrp_bytes(by, receiver, init_takeover_ack(server(home))),
+        12 => enrp_bytes(by, receiver, takeover_server(server(home))),
+        _ => enrp_bytes(by, receiver, EnrpError { error: OperationError::new(&causes) }),
+    }
 }
 
 const POOLS: [&[u8]; 4] = [b"a", b"bb", b"ccc", &[0xff; 40]];
@@ -232,6 +330,55 @@ impl World {
         }
     }
 
+    /// An association that a peer speaks ENRP on.
+    fn peer_association(&self, peer: u8) -> Option<(NodeId, AssocId)> {
+        let node = usize::from(peer) + 2;
+        let enrp = |assoc: &AssocId| self.sim.ppid(node, *assoc) == Some(Ppid::Enrp);
+        self.sim.associations(node).into_iter().rfind(enrp).map(|assoc| (node, assoc))
+    }
+
+    fn apply_enrp(&mut self, op: &EnrpOp) {
+        match op {
+            EnrpOp::Send { peer, kind, pool, id, home, flag, damage } => {
+                let mut bytes = enrp_message(*peer, (*kind, *pool, *id, *home, *flag));
+                if let Some((at, value)) = damage {
+                    let at = usize::from(*at) % bytes.len();
+                    bytes[at] = *value;
+                }
+                if let Some((node, assoc)) = self.peer_association(*peer) {
+                    self.sim.send_bytes(node, assoc, &bytes);
+                }
+            }
+            EnrpOp::Datagram { id, kind } => {
+                let bytes = enrp_message(*id, (*kind, 0, 1, 1, false));
+                self.sim.multicast_enrp(self.scripts[0], &bytes);
+            }
+            EnrpOp::Connect { peer } => {
+                if self.sim.associations(self.machine).len() < 6 {
+                    self.sim.connect_enrp(usize::from(*peer) + 2, self.machine);
+                }
+            }
+            EnrpOp::Lose { peer } => {
+                if let Some((node, assoc)) = self.peer_association(*peer) {
+                    self.sim.lose(node, assoc);
+                }
+            }
+            EnrpOp::Answer { peer, kind } => {
+                let late = Answer::AcceptLate(Duration::from_secs(12));
+                let answer = [Answer::Accept, Answer::Refuse, Answer::Silence, late][usize::from(*kind)];
+                self.sim.nodes[usize::from(*peer) + 2].answer = answer;
+            }
+            EnrpOp::Leave => {
+                let now = self.sim.now;
+                if let Role::Registrar(registrar) = &mut self.sim.nodes[self.machine].role {
+                    registrar.leave(now);
+                }
+                self.sim.drain(self.machine);
+            }
+            EnrpOp::Other(op) => self.apply(op),
+        }
+    }
+
     fn call(&mut self, kind: u8, pool: u8, id: u8) {
         let (n, name) = (self.machine, POOLS[usize::from(pool)]);
         let key = self.keys.get(usize::from(id)).copied();
@@ -306,6 +453,27 @@ fn registrar_config() -> RegistrarConfig {
     config
 }
 
+/// A registrar that has the first two of its three peers configured.
+fn with_peers(mut registrar: Registrar<'static>) -> Role {
+    for n in [2, 3] {
+        assert!(registrar.add_peer(Link::Tcp, &[address_of(n)]));
+    }
+    Role::Registrar(registrar)
+}
+
+fn enrp_config() -> RegistrarConfig {
+    let mut config = RegistrarConfig { id: ServerId(0x555), ..registrar_config() };
+    config.enrp.transport.push((Link::Tcp, address_of(5)));
+    config.enrp.multicast = true;
+    config.enrp.table_page_len = 150;
+    config
+}
+
+fn fixed_registrar_with_peers() -> Role {
+    let storage = leak(RegistrarStorage::<2, 6, 4, 7, 2>::new());
+    with_peers(Registrar::new(storage, enrp_config(), 3, Instant::ZERO))
+}
+
 fn with_servers<T>(mut machine: T, add: impl Fn(&mut T, Link, &[std::net::SocketAddr]) -> bool) -> T {
     for n in [0, 1] {
         add(&mut machine, Link::Tcp, &[address_of(n)]);
@@ -343,8 +511,30 @@ fn check(role: fn() -> Role, ops: &[Op]) {
     assert!(first == second, "the same seed and inputs, another run");
 }
 
+/// The same with peers, which are the nodes 2 to 4.
+fn check_enrp(role: fn() -> Role, ops: &[EnrpOp]) {
+    let run = || {
+        let mut sim = Sim::new(7);
+        let scripts = [sim.script(), sim.script()];
+        for _ in 0..PEERS {
+            sim.script();
+        }
+        let machine = sim.add(role());
+        let mut world = World { sim, machine, scripts, keys: Vec::new(), pools: Vec::new() };
+        ops.iter().for_each(|op| world.apply_enrp(op));
+        world.run(&[])
+    };
+    let (first, second) = (run(), run());
+    assert!(first == second, "the same seed and inputs, another run");
+}
+
 proptest! {
     #![proptest_config(config())]
+
+    #[test]
+    fn a_registrar_with_peers_keeps_the_contract(ops in enrp_ops()) {
+        check_enrp(fixed_registrar_with_peers, &ops);
+    }
 
     #[test]
     fn a_registrar_in_fixed_storage_keeps_the_contract(ops in ops(TO_REGISTRAR)) {
@@ -374,6 +564,10 @@ mod growable {
         Role::Registrar(Registrar::growable(Default::default(), registrar_config(), 3, Instant::ZERO))
     }
 
+    fn registrar_with_peers() -> Role {
+        with_peers(Registrar::growable(Default::default(), enrp_config(), 3, Instant::ZERO))
+    }
+
     fn element() -> Role {
         let machine = PoolElement::growable(LIMITS, EndpointConfig::new(), 3, Instant::ZERO);
         Role::Element(with_servers(machine, PoolElement::add_server))
@@ -386,6 +580,11 @@ mod growable {
 
     proptest! {
         #![proptest_config(config())]
+
+        #[test]
+        fn a_registrar_with_peers_that_grows_keeps_the_contract(ops in enrp_ops()) {
+            check_enrp(registrar_with_peers, &ops);
+        }
 
         #[test]
         fn a_registrar_that_grows_keeps_the_contract(ops in ops(TO_REGISTRAR)) {

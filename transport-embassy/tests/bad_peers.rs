@@ -123,3 +123,26 @@ fn who_reads_nothing_stops_nobody_else() {
     assert!(lab::clock::now() - begin < 1_000_000, "it had to wait");
     assert_eq!(registrar.elements(), 1);
 }
+
+/// A mistake of whoever chose the size of the registrar's buffer: there are elements that no answer has room for.
+#[test]
+fn an_answer_that_does_not_fit_costs_connections_and_no_more() {
+    let mut lab = Lab::new();
+    let stack = lab.host(1);
+    let registrar = lab.registrar_with::<96>(stack, 1);
+    let elements: Vec<_> = [2, 3].map(|host| (host, lab.element(host, &[at(1, 3863)]))).into();
+    for (host, element) in &elements {
+        element.register(&mut lab, at(*host, 7));
+    }
+    lab.run_for(20 * SECOND);
+    let user = lab.user(4, &[at(1, 3863)]);
+    let handle = user.handle;
+    // There is an answer in the end: while one element is away, the other one fits.
+    let _ = lab.wait_for(300 * SECOND, async move {
+        let pool = handle.resolve(b"echo").unwrap();
+        handle.choose(pool).await
+    });
+    lab.kill(user.task);
+    lab.run_until(120 * SECOND, || registrar.elements() == 2);
+    assert!(registrar.handle.look(|registrar| registrar.stats()).registrations > 2, "no connection was lost");
+}

@@ -200,6 +200,9 @@ fn a_registrar_that_cannot_have_its_address_says_why() {
     second.exits_with(3).says(&["cannot listen on", &registrar.address, "in use", "--listen"]);
     let second = run(&["registrar", "--listen", "127.0.0.1:0", "--control", &registrar.control]);
     second.exits_with(3).says(&["control socket", &registrar.control, "another registrar", "--control"]);
+    let taken = registrar.address.as_str();
+    let second = run(&["registrar", "--listen", "127.0.0.1:0", "--enrp-listen", taken, "--control", "none"]);
+    second.exits_with(3).says(&["cannot listen on", taken, "in use", "--enrp-listen"]);
     assert_eq!(registrar.status().element_count, 0, "the first one is not disturbed");
 }
 
@@ -228,6 +231,11 @@ fn the_demo_leaves_no_request_unserved() {
     let result = run(&["demo", "--json"]).exits_with(0).json();
     assert_eq!(result["unserved"], 0, "{result}");
     assert!(result["failovers"].as_u64().unwrap() >= 1, "{result}");
+    // The second act: what was R1's is another one's, and R1 is back.
+    let registrars = result["registrars"].as_array().unwrap();
+    assert_eq!(registrars.len(), 3, "{result}");
+    assert!(registrars.iter().all(|r| r["elements"] == 3 && r["agrees"] == true), "{result}");
+    assert_eq!(registrars[0]["home_of_at_end"], "-", "{result}");
 }
 
 #[test]

@@ -37,6 +37,15 @@ fn a_wrong_value_is_named_with_its_flag_and_what_is_allowed() {
     registrar("--keep-alive-timeout", "99999999999999999999h", &["too long", "at most"]);
     registrar("--max-items", "0", &["1..=1500"]);
     registrar("--group", "192.0.2.1", &["multicast address", "224.0.1.185"]);
+    registrar("--peer", "192.0.2.1:0", &["port", "1 to 65535"]);
+    registrar("--peer", "0.0.0.0", &["the address of one host"]);
+    registrar("--enrp-listen", "localhost", &["ADDRESS:PORT is wanted", "192.0.2.1:9901"]);
+    registrar("--enrp-group", "224.0.1.185", &["only with '--multicast' or '--group'"]);
+    registrar("--peer-heartbeat-cycle", "0", &["longer than 0"]);
+    registrar("--max-time-last-heard", "30s", &["longer than '--peer-heartbeat-cycle'"]);
+    registrar("--max-time-no-response", "soon", &["number", "30s"]);
+    registrar("--leave-timeout", "x", &["number", "30s"]);
+    registrar("--compat", "linux", &["rfc, rsplib, auto"]);
 
     let element = |flag: &str, value: &str, words: &[&str]| {
         let flag_and_value = format!("{flag}={value}");
@@ -56,6 +65,7 @@ fn a_wrong_value_is_named_with_its_flag_and_what_is_allowed() {
     element("--registrar", "127.0.0.1:99999", &["port", "65535"]);
     element("--registrar", "registrar.example:0", &["port", "1 to 65535"]);
     element("--timeout", "0s", &["longer than 0"]);
+    element("--asap-listen", "here", &["auto, off, PORT, ADDRESS or ADDRESS:PORT"]);
 
     run(&["element", "--echo"]).exits_with(2).says(&["--pool", "--service"]);
     run(&["resolve"]).exits_with(2).says(&["<POOL>"]);
@@ -77,7 +87,10 @@ fn what_the_system_refuses_is_no_wrong_usage() {
     let file = ["element", "--pool", "p", "--service", "tcp://127.0.0.1:9", "--policy-file", "/nonexistent"];
     run(&file).exits_with(3).says(&["cannot read /nonexistent"]);
     run(&["--config", "/nonexistent", "registrar"]).exits_with(3).says(&["cannot read /nonexistent"]);
+    run(&["registrar", "--peer", "no-such-host.invalid"]).exits_with(3).says(&["--peer", "no-such-host.invalid"]);
     // 192.0.2.0/24 is for documentation: no host has it.
+    let element = ["element", "--pool", "p", "--service", "tcp://127.0.0.1:9", "--asap-listen", "192.0.2.1"];
+    run(&element).exits_with(3).says(&["cannot listen on 192.0.2.1", "--asap-listen"]);
     let elsewhere = run(&["registrar", "--listen", "192.0.2.1:3863", "--control", "none"]);
     elsewhere.exits_with(3).says(&["cannot listen on 192.0.2.1:3863"]);
 }
@@ -90,6 +103,8 @@ fn a_configuration_file_is_as_good_as_flags_and_flags_win() {
         "registrar",
         &format!(
             "[registrar]\nlisten = [\"127.0.0.1:0\"]\nmulticast = false\nmax-items = 7\n\
+             enrp-listen = \"127.0.0.1:0\"\npeer = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n\
+             peer-heartbeat-cycle = \"1s\"\nmax-time-last-heard = \"3s\"\ncompat = \"rfc\"\n\
              [element]\npool = \"file\"\nservice = \"tcp://127.0.0.1:0\"\necho = true\nid = 0xa\n\
              registrar = \"{0}\"\npolicy-file = \"{load}\"\n\
              [resolve]\nregistrar = \"{0}\"\njson = true\nitems = 1\n",
@@ -115,6 +130,7 @@ fn a_configuration_file_is_as_good_as_flags_and_flags_win() {
             .stderr(Stdio::piped()),
     );
     until("the registrar", || relative.err().contains("listens on tcp://127.0.0.1:"));
+    until("its ENRP port", || relative.err().contains("for other registrars on tcp://127.0.0.1:"));
 }
 
 #[test]

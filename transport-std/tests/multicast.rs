@@ -1,63 +1,22 @@
 //! Channels over the loopback interface.
 
 mod common;
+mod loopback;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::slice::from_ref;
 
 use common::*;
+use loopback::*;
 use rserpool_core::Ppid;
 use rserpool_std::driver::{Channel, Driver, DriverConfig, GROUP_V4, Interface, StartError, group_v6};
 
-/// The index of the loopback interface, on Linux and the BSDs.
-const LO: u32 = 1;
-
-/// A port that is free, for a group of this test alone.
-fn free_port(local: &str) -> std::io::Result<u16> {
-    Ok(UdpSocket::bind((local, 0))?.local_addr()?.port())
-}
-
-/// Whether this host carries the group's datagrams over loopback, tried without the driver.
-fn carries(group: IpAddr, port: u16) -> std::io::Result<()> {
-    use socket2::{Domain, Protocol, Socket, Type};
-    let group = SocketAddr::new(group, port);
-    let socket = Socket::new(Domain::for_address(group), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_reuse_address(true)?;
-    match group.ip() {
-        IpAddr::V4(ip) => {
-            socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
-            socket.join_multicast_v4(&ip, &Ipv4Addr::LOCALHOST)?;
-            socket.set_multicast_if_v4(&Ipv4Addr::LOCALHOST)?;
-        }
-        IpAddr::V6(ip) => {
-            socket.bind(&SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port)).into())?;
-            socket.join_multicast_v6(&ip, LO)?;
-            socket.set_multicast_if_v6(LO)?;
-        }
-    }
-    let socket: UdpSocket = socket.into();
-    socket.set_read_timeout(Some(std::time::Duration::from_secs(5)))?;
-    socket.send_to(b"x", group)?;
-    socket.recv_from(&mut [0; 1]).map(drop)
-}
-
 /// Runs the test, or says why it cannot be run here.
 fn on_loopback(group: IpAddr, interface: Interface, test: impl Fn(Channel)) {
-    let local = if group.is_ipv4() { "127.0.0.1" } else { "::1" };
-    let tried = free_port(local).and_then(|port| {
-        carries(group, port)?;
-        Ok(port)
-    });
-    match tried {
-        Ok(port) => {
-            let mut channel = Channel::new(Ppid::Enrp, SocketAddr::new(group, port));
-            channel.interfaces = vec![interface];
-            test(channel);
-        }
-        Err(error) => {
-            assert!(std::env::var_os("RSERPOOL_REQUIRE").is_none(), "no multicast to {group} on loopback: {error}");
-            println!("skipped: no multicast to {group} on loopback: {error}");
-        }
+    if let Some(port) = group_port(group) {
+        let mut channel = Channel::new(Ppid::Enrp, SocketAddr::new(group, port));
+        channel.interfaces = vec![interface];
+        test(channel);
     }
 }
 
@@ -68,7 +27,7 @@ fn rig(channels: &[Channel]) -> Rig {
 
 fn everybody_hears_and_the_source_is_right(channel: Channel) {
     let local = if channel.group.is_ipv4() { "127.0.0.1" } else { "::1" };
-    let source_port = free_port(local).unwrap();
+    let source_port = free_udp_port(local).unwrap();
     let sender = rig(&[Channel { source_port, ..channel.clone() }]);
     let receiver = rig(&[Channel { send: false, ..channel.clone() }]);
     let stranger = rig(&[Channel { ppid: Ppid::Asap, receive: false, ..channel.clone() }]);

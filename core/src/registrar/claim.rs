@@ -130,8 +130,16 @@ impl Registrar<'_> {
         (!self.targets.is_empty()).then_some(link)
     }
 
-    /// The next element to dial, and those that could not be reached in time.
-    pub(super) fn poll_claims(&mut self, now: Instant) -> Option<(DialId, Link)> {
+    /// Elements that could not be reached in time.
+    pub(super) fn expire_claims(&mut self, now: Instant) {
+        while let Some(dial) = self.claims.late(now) {
+            self.abandon(dial);
+            self.claim_failed(dial);
+        }
+    }
+
+    /// The next element to dial.
+    pub(super) fn poll_claims(&mut self) -> Option<(DialId, Link)> {
         while let Some(claim) = self.claims.find(State::Wanted) {
             let element = claim.element;
             let Some(link) = self.claim_target(element) else {
@@ -146,10 +154,6 @@ impl Registrar<'_> {
                 claim.state = State::Dialling(dial);
             }
             return Some((dial, link));
-        }
-        while let Some(dial) = self.claims.late(now) {
-            self.abandon(dial);
-            self.claim_failed(dial);
         }
         None
     }

@@ -148,27 +148,36 @@ impl Registrar<'_> {
         (EnrpMessage { sender: self.id, receiver: peer.id, body }.emit(buf).map(<[u8]>::len), owed)
     }
 
-    /// The next thing that is to be done about peers.
-    pub(super) fn poll_enrp(&mut self, now: Instant, buf: &mut [u8]) -> Option<Result<Step, EmitError>> {
-        while self.enrp_due.is_some_and(|due| due <= now) {
-            self.enrp_due = None;
-            if let Some(step) = self.enrp_step(now, buf) {
-                self.enrp_due = Some(now);
-                return Some(step);
-            }
-            self.enrp_due = earliest(self.enrp_due, self.enrp_deadline());
+    /// What time has changed: answers that did not come, peers that were silent, attempts that took too long. Nothing is
+    /// said here, so that all of it is known before anything is.
+    pub(super) fn take_stock(&mut self, now: Instant) {
+        self.poll_startup(now);
+        self.poll_heartbeat(now);
+        self.poll_takeover(now);
+        self.expire_claims(now);
+        let mut at = self.peers.after(Idx::NIL);
+        while at.is_some() {
+            self.poll_peer_state(at, now);
+            at = self.peers.after(at);
         }
+    }
+
+    /// The next thing that is to be said to peers, or to be dialled.
+    pub(super) fn poll_enrp(&mut self, now: Instant, buf: &mut [u8]) -> Option<Result<Step, EmitError>> {
+        if self.enrp_due.is_none_or(|due| due > now) {
+            return None;
+        }
+        self.enrp_due = None;
+        if let Some(step) = self.enrp_step(now, buf) {
+            self.enrp_due = Some(now);
+            return Some(step);
+        }
+        self.enrp_due = earliest(self.enrp_due, self.enrp_deadline());
         None
     }
 
     fn enrp_step(&mut self, now: Instant, buf: &mut [u8]) -> Option<Result<Step, EmitError>> {
-        self.poll_startup(now);
-        self.poll_heartbeat(now);
-        self.poll_takeover(now);
-        if let Some(dial) = self.abandoned.pop() {
-            return Some(Ok(Step::Abandon(dial)));
-        }
-        if let Some((dial, link)) = self.poll_claims(now) {
+        if let Some((dial, link)) = self.poll_claims() {
             return Some(Ok(Step::Connect(dial, link, Ppid::Asap)));
         }
         if let Some(written) = self.emit_channel_presence(buf) {
@@ -176,7 +185,6 @@ impl Registrar<'_> {
         }
         let mut at = self.peers.after(Idx::NIL);
         while at.is_some() {
-            self.poll_peer_state(at, now);
             if let Some(step) = self.poll_peer(at, now, buf) {
                 return Some(step);
             }

@@ -65,6 +65,13 @@ impl Registrar<'_> {
         }
     }
 
+    /// An element has another home, or is gone: it may have been the last one.
+    pub(super) fn leave_progress(&mut self) {
+        if self.leave.until().is_some() && self.handlespace.owned(self.id) == 0 {
+            self.wake(self.now);
+        }
+    }
+
     /// The next offer.
     pub(super) fn poll_leave(&mut self, now: Instant, buf: &mut [u8]) -> Option<Result<(AssocId, usize), EmitError>> {
         loop {

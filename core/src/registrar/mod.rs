@@ -364,6 +364,9 @@ impl<'s> Registrar<'s> {
     fn step(&mut self, now: Instant, buf: &mut [u8]) -> Option<Result<Step, EmitError>> {
         let asap =
             |written: Result<(AssocId, usize), EmitError>| written.map(|(to, len)| Step::Send(to, Ppid::Asap, len));
+        if self.enrp_due.is_some_and(|due| due <= now) {
+            self.take_stock(now);
+        }
         if let Some(written) = self.emit_reply(buf) {
             return Some(asap(written));
         }
@@ -383,6 +386,9 @@ impl<'s> Registrar<'s> {
         if let Some(assoc) = self.closing.pop() {
             return Some(Ok(Step::Close(assoc)));
         }
+        if let Some(dial) = self.abandoned.pop() {
+            return Some(Ok(Step::Abandon(dial)));
+        }
         if let Some(written) = self.poll_elements(now, buf) {
             return Some(asap(written));
         }
@@ -392,6 +398,9 @@ impl<'s> Registrar<'s> {
         }
         if let Some(step) = self.poll_enrp(now, buf) {
             return Some(step);
+        }
+        if self.enrp_due.is_some_and(|due| due <= now) {
+            return self.step(now, buf);
         }
         if let Some(written) = self.poll_updates(now, buf) {
             return Some(asap(written));

@@ -235,6 +235,7 @@ impl Registrar<'_> {
             RemovalReason::Reported => stats.reported = stats.reported.wrapping_add(1),
         }
         self.events.push(RegistrarEvent::Removed { id, reason });
+        self.leave_progress();
     }
 
     /// The element has shown that it lives.

@@ -214,7 +214,6 @@ impl Registrar<'_> {
             self.mentor_refused(from);
             return Ok(());
         }
-        let mut full = false;
         for server in message.servers.iter() {
             // rsplib lists peers that it has not heard yet, with 0.
             if server.id.is_none() || server.id == self.id {
@@ -222,7 +221,10 @@ impl Registrar<'_> {
             }
             let found = self.peers.find(server.id);
             let at = if found.is_some() { found } else { self.new_peer(server.id) };
-            full |= at.is_nil();
+            if at.is_nil() {
+                // The rest of the list is good.
+                continue;
+            }
             // One at this registrar's own address is what this one was before its restart: a peer that leaves elements
             // behind, but none to be dialled.
             if let Some((link, addresses)) = addresses_of(&server.transport, None)
@@ -234,7 +236,7 @@ impl Registrar<'_> {
         }
         self.startup.step = Step::Downloading { mentor };
         self.download(mentor);
-        if full { Err(RecvError::Full) } else { Ok(()) }
+        Ok(())
     }
 
     /// 3.2.3, step 5: the last page has come.

@@ -235,6 +235,7 @@ impl Registrar<'_> {
             Some(contested) => self.contest(contested),
             None => self.watch_as_foreign(registered.element),
         }
+        self.leave_progress();
         Ok(registered.element)
     }
 

@@ -11,6 +11,7 @@ use super::{Event, NodeId, Role, Sim};
 const MAX_POLLS: usize = 5_000;
 
 /// An output that borrows from nothing.
+#[derive(Debug)]
 pub(super) enum Act {
     Transmit(Destination, Ppid, Vec<u8>),
     Connect(DialId, Ppid, Vec<SocketAddr>),
@@ -68,7 +69,7 @@ impl Sim {
             if let Some(needed) = room.take() {
                 assert!(
                     matches!(&act, Act::Transmit(_, _, bytes) if bytes.len() == needed),
-                    "nothing is lost where the buffer was too small"
+                    "nothing is lost where the buffer was too small: {needed} bytes, then {act:?}"
                 );
             }
             match act {
@@ -91,7 +92,9 @@ impl Sim {
                     assert!(until.is_none_or(|at| at > self.now), "rule 3: {until:?} is not after {:?}", self.now);
                     assert_eq!(until, deadline, "next_deadline agrees");
                     // To poll too often is harmless.
-                    assert!(matches!(self.poll(n, 0).0, Act::Wait(again) if again == until));
+                    let again = self.poll(n, 0).0;
+                    let same = matches!(&again, Act::Wait(again) if *again == until);
+                    assert!(same, "at {:?} Wait({until:?}), then {again:?}", self.now);
                     self.nodes[n].deadline = until;
                     return;
                 }

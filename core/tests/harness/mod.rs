@@ -6,6 +6,7 @@
 
 mod build;
 mod drain;
+mod enrp;
 mod messages;
 mod net;
 
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use build::*;
+pub use enrp::*;
 pub use messages::*;
 use rserpool_core::wire::{AsapMessage, EnrpMessage};
 use rserpool_core::{
@@ -127,6 +129,8 @@ pub struct Sim {
     pub latency: Duration,
     pub nodes: Vec<Node>,
     pub trace: Vec<Sent>,
+    /// Who cannot connect to whom, in either direction.
+    cuts: Vec<(NodeId, NodeId)>,
     conns: Vec<[End; 2]>,
     /// The protocol of each connection.
     ppids: Vec<Ppid>,
@@ -142,6 +146,7 @@ impl Sim {
             latency: Duration::from_millis(10),
             nodes: Vec::new(),
             trace: Vec::new(),
+            cuts: Vec::new(),
             conns: Vec::new(),
             ppids: Vec::new(),
             queue: BTreeMap::new(),
@@ -330,6 +335,27 @@ impl Sim {
             if self.peer(a, assoc) == Some(b) {
                 self.lose(a, assoc);
             }
+        }
+    }
+
+    /// From now on two nodes cannot reach each other, and both notice.
+    pub fn part(&mut self, a: NodeId, b: NodeId) {
+        self.cuts.push((a, b));
+        self.lose_all_between(a, b);
+    }
+
+    /// The network is whole again.
+    pub fn join(&mut self) {
+        self.cuts.clear();
+    }
+
+    /// A node is gone without a farewell: its associations end, and nobody is there to be dialled.
+    pub fn kill(&mut self, n: NodeId) {
+        self.nodes[n].role = Role::Script;
+        self.nodes[n].answer = Answer::Refuse;
+        self.nodes[n].deadline = None;
+        for assoc in self.associations(n) {
+            self.lose(n, assoc);
         }
     }
 

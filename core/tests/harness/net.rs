@@ -44,7 +44,9 @@ impl Sim {
         node.attempts.push((dial, target));
         assert!(!hunts || node.attempts.len() <= 3, "SH1: no more than three at once");
         let accept = |even_if_abandoned| Delivery::Accept { from, dial, ppid, to: target, even_if_abandoned };
+        let parted = self.cuts.iter().any(|cut| *cut == (from, target) || *cut == (target, from));
         match self.nodes[target].answer {
+            _ if parted => self.later(self.latency, Delivery::Refuse { from, dial }),
             Answer::Accept => self.later(self.latency, accept(false)),
             Answer::AcceptLate(after) => self.later(after, accept(true)),
             Answer::Refuse => self.later(self.latency, Delivery::Refuse { from, dial }),

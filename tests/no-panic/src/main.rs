@@ -9,8 +9,8 @@ use core::time::Duration;
 
 use rserpool_core::wire::{Lifetime, Policy, Transport};
 use rserpool_core::{
-    AssocId, DialId, ElementInfo, ElementStorage, EndpointConfig, Input, Instant, Link, Machine, Output, PeId,
-    PoolElement, PoolUser, Ppid, Registrar, RegistrarConfig, RegistrarStorage, UserStorage,
+    AssocId, Compat, DialId, ElementInfo, ElementStorage, EndpointConfig, Input, Instant, Link, Machine, Output, PeId,
+    PoolElement, PoolUser, Ppid, Registrar, RegistrarConfig, RegistrarStorage, ServerId, UserStorage,
 };
 
 unsafe extern "C" {
@@ -153,6 +153,25 @@ fn user(machine: &mut PoolUser<'_>, handle: &[u8]) {
     feed(machine, |_| see(3));
 }
 
+fn registrar(machine: &mut Registrar<'_>) {
+    see(machine.add_peer(link(), &[address()]).into());
+    feed(machine, |_| see(4));
+    if flip() {
+        machine.leave(now());
+    }
+    feed(machine, |_| see(4));
+    for peer in machine.peers() {
+        see(peer.id.0);
+        see(peer.state.text().len() as u32);
+        see(peer.last_heard.is_some().into());
+    }
+    let space = machine.handlespace();
+    see(space.owned(ServerId(any())));
+    see(space.checksum(ServerId(any())).into());
+    see(machine.is_serving().into());
+    see(machine.stats().registrations as u32);
+}
+
 static mut ELEMENT: ElementStorage<2, 4, 2, 4> = ElementStorage::new();
 static mut USER: UserStorage<2, 8> = UserStorage::new();
 static mut REGISTRAR: RegistrarStorage<8, 32, 4> = RegistrarStorage::new();
@@ -164,7 +183,18 @@ extern "C" fn _start() -> ! {
     see(config.announced.try_push((link(), address())).is_ok().into());
     config.keep_alive_interval = Duration::from_micros(any().into());
     config.t6_server_announce = Duration::from_micros(any().into());
+    see(config.enrp.transport.try_push((link(), address())).is_ok().into());
+    config.enrp.multicast = flip();
+    config.enrp.compat = [Compat::Rfc, Compat::Rsplib, Compat::Auto].get(any() as usize).copied().unwrap_or_default();
+    config.enrp.peer_heartbeat_cycle = Duration::from_micros(any().into());
+    config.enrp.max_time_last_heard = Duration::from_micros(any().into());
+    config.enrp.max_time_no_response = Duration::from_micros(any().into());
+    config.enrp.resync_interval = Duration::from_micros(any().into());
+    config.enrp.leave_timeout = Duration::from_micros(any().into());
+    config.enrp.mentor_rounds = any();
+    config.enrp.table_page_len = any() as usize;
     let mut endpoint = EndpointConfig::new();
+    endpoint.asap_port = any() as u16;
     endpoint.links.sctp = flip();
     endpoint.serve_stale = flip();
     endpoint.wanted_items = some(any());
@@ -174,14 +204,13 @@ extern "C" fn _start() -> ! {
         unsafe { (&mut *&raw mut ELEMENT, &mut *&raw mut USER, &mut *&raw mut REGISTRAR) };
     let mut pool_element = PoolElement::new(elements, endpoint, any().into(), now());
     let mut pool_user = PoolUser::new(users, endpoint, any().into(), now());
-    let mut registrar = Registrar::new(registrars, config, any().into(), now());
+    let mut pool_registrar = Registrar::new(registrars, config, any().into(), now());
     let mut handle = [0; 40];
     loop {
         handle.fill_with(|| any() as u8);
         let Some(handle) = handle.get(..any() as usize) else { continue };
         element(&mut pool_element, handle);
         user(&mut pool_user, handle);
-        feed(&mut registrar, |_| see(4));
-        see(registrar.stats().registrations as u32);
+        self::registrar(&mut pool_registrar);
     }
 }

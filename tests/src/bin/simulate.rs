@@ -170,7 +170,9 @@ fn many(args: &Args) -> ExitCode {
 
 fn scale_table(hours: f64) -> ExitCode {
     println!("10,000 elements, 1,000 users, {hours} h; the first minute, in which all register, not counted");
-    println!("registrars   ENRP messages   ENRP bytes   ASAP messages   ASAP bytes   of ENRP: presences     updates   took");
+    println!(
+        "registrars   ENRP messages   ENRP bytes   ASAP messages   ASAP bytes   of ENRP: presences     updates   took"
+    );
     println!("             per registrar and second (sent)");
     for registrars in [3, 10, 25, 50] {
         let began = Instant::now();

@@ -74,7 +74,17 @@ impl World {
         self.nodes[n].sent.dials += 1;
         let attempt = self.attempts.len();
         let incarnation = self.nodes[n].incarnation;
-        self.attempts.push(Attempt { node: n, incarnation, dial, link, ppid, to, began: self.now, tries: 0, over: false });
+        self.attempts.push(Attempt {
+            node: n,
+            incarnation,
+            dial,
+            link,
+            ppid,
+            to,
+            began: self.now,
+            tries: 0,
+            over: false,
+        });
         self.nodes[n].dials.push((dial, attempt));
         self.trace.line(Detail::All, self.now, || format!("{} dials {to}", self.nodes[n].name));
         self.try_attempt(attempt);
@@ -223,7 +233,8 @@ impl World {
         if end.unacked.is_none() && end.open {
             end.unacked = Some(self.now);
             self.impaired.insert((conn, side));
-            self.queue.push(self.now + self.net.config.transport_timeout, Happening::Unacked { conn, side, since: self.now });
+            self.queue
+                .push(self.now + self.net.config.transport_timeout, Happening::Unacked { conn, side, since: self.now });
         }
     }
 

@@ -72,7 +72,12 @@ impl Scenario {
             + start;
         let gone = takeovers + rehome + unreachable + audit;
         let settled = takeovers + rehome + unreachable + audit + register;
-        let served = gone + self.net.heartbeat + self.net.transport_timeout + self.endpoint.stale_cache_value + self.endpoint.t1_enrp_request + delay * 2;
+        let served = gone
+            + self.net.heartbeat
+            + self.net.transport_timeout
+            + self.endpoint.stale_cache_value
+            + self.endpoint.t1_enrp_request
+            + delay * 2;
         Bounds { delay, detect, one_takeover, takeovers, rehome, unreachable, audit, register, settled, gone, served }
     }
 }

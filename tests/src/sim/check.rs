@@ -149,7 +149,7 @@ impl Cluster {
         let peers = self.scenario.registrars as u64;
         let elements = self.scenario.most_elements() as u64 * 2;
         let cap = peers * (20 + elements * 3);
-        let worst = self.world.second.1.iter().copied().max().unwrap_or(0);
+        let worst = std::mem::take(&mut self.world.worst_second);
         self.watch.peak = self.watch.peak.max(worst);
         if worst > cap {
             self.world.violated("no storm", || format!("{worst} messages between registrars in one second, not {cap}"));
@@ -248,19 +248,20 @@ impl Cluster {
                 self.watch.baseline[r] = Some(now);
                 continue;
             };
-            let (sent, stats) = (|ty: usize| now.sent.enrp[ty] - before.sent.enrp[ty], |count: fn(&RegistrarStats) -> u64| {
-                count(&now.stats) - count(&before.stats)
-            });
+            let (sent, stats) = (
+                |ty: usize| now.sent.enrp[ty] - before.sent.enrp[ty],
+                |count: fn(&RegistrarStats) -> u64| count(&now.stats) - count(&before.stats),
+            );
             let cycle = self.scenario.registrar.enrp.peer_heartbeat_cycle.as_micros() as u64 * 9 / 10;
             let heartbeats = self.since(before.at).as_micros() as u64 / cycle + 2;
             let updates = stats(|s| s.registrations + s.reregistrations + s.deregistrations)
                 + stats(|s| s.expired + s.lost + s.reported);
             // One that comes back with its identifier at another registrar changes its home. Until all have heard of it their
-            // checksums can differ, since they hear it from two registrars.
+            // checksums can differ, since they hear it from two registrars; and its old home may ask it whose it is.
             let moved = (now.returned - before.returned) * peers;
             let rules: [(&'static str, u64, u64); 7] = [
                 ("ENRP_PRESENCE", sent(1), heartbeats * (peers + 1)),
-                ("ENRP_HANDLE_UPDATE", sent(4), updates * peers),
+                ("ENRP_HANDLE_UPDATE", sent(4), updates * peers + moved),
                 ("re-synchronisations", now.sent.resync - before.sent.resync, moved),
                 ("ENRP_HANDLE_TABLE_REQUEST", sent(2), moved * PAGES),
                 ("ENRP_LIST_REQUEST", sent(5), 0),
@@ -294,9 +295,11 @@ impl Cluster {
             let (expected, other) = first.get_or_insert((own.clone(), r));
             if *expected != own {
                 let other = *other;
-                let differs = own.0.iter().find(|e| !expected.0.contains(e)).or_else(|| {
-                    expected.0.iter().find(|e| !own.0.contains(e))
-                });
+                let differs = own
+                    .0
+                    .iter()
+                    .find(|e| !expected.0.contains(e))
+                    .or_else(|| expected.0.iter().find(|e| !own.0.contains(e)));
                 let differs = differs.map(|e| (e.0, e.1, e.2));
                 self.world.violated("one handlespace", || format!("R{r} and R{other} differ: {differs:?}"));
                 return;
@@ -315,7 +318,8 @@ impl Cluster {
             let wanted: BTreeSet<ServerId> = up.iter().copied().filter(|id| *id != own).collect();
             let dead = registrar.peers().find(|p| !p.id.is_none() && !up.contains(&p.id));
             if known != wanted || dead.is_some() {
-                self.world.violated("peers know each other", || format!("R{r} knows {known:?}, not {wanted:?}; {dead:?}"));
+                self.world
+                    .violated("peers know each other", || format!("R{r} knows {known:?}, not {wanted:?}; {dead:?}"));
             }
         }
     }
@@ -462,14 +466,16 @@ impl Cluster {
         let settled = |host: &super::element::ElementHost| {
             host.pool == pool
                 && host.knows.iter().any(|r| self.world.nodes[*r].is_up())
-                && host.elements.iter().any(|m| {
-                    !m.leaving && self.since(m.changed_at) > self.bounds.settled + self.bounds.served
-                })
+                && host
+                    .elements
+                    .iter()
+                    .any(|m| !m.leaving && self.since(m.changed_at) > self.bounds.settled + self.bounds.served)
         };
         if let Some(host) = self.elements.iter().position(settled)
             && self.up().next().is_some()
         {
-            self.world.violated("users find the living", || format!("U{at} resolves pool {pool}: {why}, but E{host} lives"));
+            self.world
+                .violated("users find the living", || format!("U{at} resolves pool {pool}: {why}, but E{host} lives"));
         }
     }
 }

@@ -87,7 +87,9 @@ impl Cluster {
     }
 
     fn check_interval(&self) -> Duration {
-        self.scenario.registrar.enrp.max_time_no_response
+        // A look at a large cluster takes long; its rules are about minutes, too.
+        let size = self.scenario.registrars * self.scenario.most_elements() / 20_000;
+        self.scenario.registrar.enrp.max_time_no_response * (size as u32).max(1)
     }
 
     fn start_registrar(&mut self, r: usize, id: ServerId) {

@@ -45,7 +45,8 @@ fn enrp(bytes: &[u8]) -> (Detail, String) {
         }
         EnrpBody::HandleUpdate(m) => {
             let action = if m.action == UpdateAction::Add { "ADD_PE" } else { "DEL_PE" };
-            let home = if m.element.home == message.sender { String::new() } else { format!(" home {}", m.element.home) };
+            let home =
+                if m.element.home == message.sender { String::new() } else { format!(" home {}", m.element.home) };
             (Detail::All, format!("{action} {}{home}", element(m.pool_handle, &m.element)))
         }
         EnrpBody::ListResponse(m) => {

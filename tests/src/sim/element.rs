@@ -149,9 +149,9 @@ impl Cluster {
         let mine = &self.elements[at].elements;
         let id = self.elements[at].fixed_ids.iter().copied().find(|id| mine.iter().all(|mine| mine.id != *id));
         let value = self.rng.next() as u32;
-        let lifetime = Lifetime::from_secs(1).duration().map_or(Lifetime::INFINITE, |_| {
-            Lifetime::from_secs(self.scenario.lifetime.as_secs().max(1) as u32)
-        });
+        let lifetime = Lifetime::from_secs(1)
+            .duration()
+            .map_or(Lifetime::INFINITE, |_| Lifetime::from_secs(self.scenario.lifetime.as_secs().max(1) as u32));
         let handle = pool_handle(pool);
         let info = ElementInfo {
             pool_handle: &handle,
@@ -184,7 +184,8 @@ impl Cluster {
         if self.elements[at].elements.is_empty() {
             return self.add_element(at);
         }
-        let (k, value, now) = (self.rng.index(self.elements[at].elements.len()), self.rng.next() as u32, self.world.now);
+        let (k, value, now) =
+            (self.rng.index(self.elements[at].elements.len()), self.rng.next() as u32, self.world.now);
         let mine = &mut self.elements[at].elements[k];
         if !mine.leaving {
             (mine.changed_at, mine.value, mine.stopped) = (now, value, false);

@@ -1,61 +1,58 @@
 //! What is to happen, in the order of time; at one instant, in the order in which it was decided.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use rserpool_core::Instant;
 
+/// The heap has only times and places: it is gone through at each step, and should be small.
 #[derive(Debug)]
 pub struct Queue<E> {
-    heap: BinaryHeap<Entry<E>>,
+    heap: BinaryHeap<Reverse<(Instant, u64, u32)>>,
+    places: Vec<Option<E>>,
+    free: Vec<u32>,
     sequence: u64,
-}
-
-#[derive(Debug)]
-struct Entry<E> {
-    at: Instant,
-    sequence: u64,
-    what: E,
 }
 
 impl<E> Default for Queue<E> {
     fn default() -> Self {
-        Queue { heap: BinaryHeap::new(), sequence: 0 }
+        Queue { heap: BinaryHeap::new(), places: Vec::new(), free: Vec::new(), sequence: 0 }
     }
 }
 
 impl<E> Queue<E> {
     pub fn push(&mut self, at: Instant, what: E) {
         self.sequence += 1;
-        self.heap.push(Entry { at, sequence: self.sequence, what });
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() as u32 - 1
+        });
+        self.places[place as usize] = Some(what);
+        self.heap.push(Reverse((at, self.sequence, place)));
     }
 
     pub fn pop(&mut self) -> Option<(Instant, E)> {
-        self.heap.pop().map(|entry| (entry.at, entry.what))
+        let Reverse((at, _, place)) = self.heap.pop()?;
+        self.free.push(place);
+        Some((at, self.places[place as usize].take()?))
     }
 
     pub fn next_at(&self) -> Option<Instant> {
-        self.heap.peek().map(|entry| entry.at)
+        self.heap.peek().map(|Reverse((at, ..))| *at)
     }
 }
 
-// The heap gives the greatest: that is the earliest here.
-impl<E> Ord for Entry<E> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.sequence).cmp(&(self.at, self.sequence))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_decides_and_then_the_order() {
+        let mut queue = Queue::default();
+        for (at, what) in [(3, 'c'), (1, 'a'), (3, 'd'), (2, 'b')] {
+            queue.push(Instant::from_secs(at), what);
+        }
+        let order: String = std::iter::from_fn(|| queue.pop()).map(|(_, what)| what).collect();
+        assert_eq!(order, "abcd");
     }
 }
-
-impl<E> PartialOrd for Entry<E> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<E> PartialEq for Entry<E> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl<E> Eq for Entry<E> {}

@@ -60,25 +60,45 @@ pub enum What {
     /// A registrar's host vanishes.
     Vanish(usize),
     /// It comes back, with the identifier that it had or with a new one.
-    Restart { registrar: usize, same_id: bool },
+    Restart {
+        registrar: usize,
+        same_id: bool,
+    },
     /// A registrar leaves in good order.
     Leave(usize),
     /// A registrar's process does nothing for a while.
-    Freeze { registrar: usize, until: Instant },
-    Open { name: u64, breach: Spot },
-    Heal { name: u64 },
+    Freeze {
+        registrar: usize,
+        until: Instant,
+    },
+    Open {
+        name: u64,
+        breach: Spot,
+    },
+    Heal {
+        name: u64,
+    },
     /// All associations between two registrars are reset.
     Reset(usize, usize),
     /// A registrar reads slowly, or as fast as ever again.
-    Slow { registrar: usize, rate: Option<u64> },
+    Slow {
+        registrar: usize,
+        rate: Option<u64>,
+    },
 }
 
 /// Where it breaks; nodes are chosen when it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Spot {
     Is(Breach),
-    Registrar { registrar: usize, mute: bool },
-    OneWay { from: usize, to: usize },
+    Registrar {
+        registrar: usize,
+        mute: bool,
+    },
+    OneWay {
+        from: usize,
+        to: usize,
+    },
     /// Any host, by a number.
     AnyHost(u64),
 }

@@ -45,9 +45,9 @@ impl Cluster {
         self.next_user_act(at);
         let UserHost { node, subscribes, .. } = self.users[at];
         let handle = pool_handle(self.rng.index(self.scenario.pools));
-        let resolved = self.world.pu(node, |pu, now| {
-            if subscribes { pu.subscribe(now, &handle) } else { pu.resolve(now, &handle) }
-        });
+        let resolved = self
+            .world
+            .pu(node, |pu, now| if subscribes { pu.subscribe(now, &handle) } else { pu.resolve(now, &handle) });
         match resolved {
             Some(Ok((resolution, true))) => self.talk(at, resolution),
             Some(Ok((resolution, false))) => self.users[at].waits_for = Some(resolution),
@@ -57,11 +57,9 @@ impl Cluster {
 
     pub fn user_told(&mut self, at: usize, event: UserEvent) {
         match event {
-            UserEvent::Resolved(resolution) => {
-                if self.users[at].waits_for == Some(resolution) {
-                    self.users[at].waits_for = None;
-                    self.talk(at, resolution);
-                }
+            UserEvent::Resolved(resolution) if self.users[at].waits_for == Some(resolution) => {
+                self.users[at].waits_for = None;
+                self.talk(at, resolution);
             }
             UserEvent::Unresolved(resolution, why) => {
                 self.watch.served.unresolved += 1;

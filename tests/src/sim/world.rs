@@ -25,22 +25,60 @@ const BUFFER: usize = 66_000;
 /// Something that is to happen. What concerns the load and the faults is told to the director.
 #[derive(Debug)]
 pub enum Happening {
-    Wake { node: NodeId, incarnation: u32 },
-    Call { attempt: usize },
-    Called { attempt: usize, target: NodeId },
-    Answered { attempt: usize, conn: usize },
-    CallFailed { attempt: usize },
-    Arrives { conn: usize, side: usize, bytes: Vec<u8> },
-    Reset { conn: usize, side: usize },
-    Unacked { conn: usize, side: usize, since: Instant },
-    Datagram { node: NodeId, from: SocketAddr, ppid: Ppid, bytes: Vec<u8> },
-    Inbox { node: NodeId, incarnation: u32, what: Inbound },
+    Wake {
+        node: NodeId,
+        incarnation: u32,
+    },
+    Call {
+        attempt: usize,
+    },
+    Called {
+        attempt: usize,
+        target: NodeId,
+    },
+    Answered {
+        attempt: usize,
+        conn: usize,
+    },
+    CallFailed {
+        attempt: usize,
+    },
+    Arrives {
+        conn: usize,
+        side: usize,
+        bytes: Vec<u8>,
+    },
+    Reset {
+        conn: usize,
+        side: usize,
+    },
+    Unacked {
+        conn: usize,
+        side: usize,
+        since: Instant,
+    },
+    Datagram {
+        node: NodeId,
+        from: SocketAddr,
+        ppid: Ppid,
+        bytes: Vec<u8>,
+    },
+    Inbox {
+        node: NodeId,
+        incarnation: u32,
+        what: Inbound,
+    },
     /// The transports look after their associations.
     Heartbeats,
     /// For the director: an application acts.
-    Act { node: NodeId, incarnation: u32 },
+    Act {
+        node: NodeId,
+        incarnation: u32,
+    },
     /// For the director: the next entry of the fault schedule.
-    Fault { index: usize },
+    Fault {
+        index: usize,
+    },
     /// For the director: a look at everything.
     Check,
 }
@@ -78,6 +116,8 @@ pub struct World {
     pub saboteur: Saboteur,
     /// Messages between registrars per second of the world: the second, and how many by now.
     pub second: (u64, Vec<u64>),
+    /// The most that one registrar has sent to the others in one second, since it was last looked at.
+    pub worst_second: u64,
     pub happenings: u64,
     rng: Rng,
     buf: Vec<u8>,
@@ -102,6 +142,7 @@ impl World {
             violation: None,
             saboteur,
             second: (0, Vec::new()),
+            worst_second: 0,
             happenings: 0,
             rng,
             buf: vec![0; BUFFER],
@@ -190,6 +231,10 @@ impl World {
         if node.incarnation != incarnation || node.machine.is_none() {
             return;
         }
+        if node.wake_at.is_none_or(|at| at > self.now) {
+            // Another alarm has been set since, for an earlier time, and has gone off.
+            return;
+        }
         node.wake_at = None;
         match node.deadline {
             Some(deadline) if node.frozen_until > self.now => {
@@ -250,8 +295,7 @@ impl World {
             room = self.rng.index(64);
         }
         let mut polls = 0;
-        loop {
-            let Some(machine) = &mut self.nodes[n].machine else { break };
+        while let Some(machine) = &mut self.nodes[n].machine {
             match machine.poll(now, &mut buf[..room]) {
                 Act::Transmit { to, ppid, len } => {
                     self.transmit(n, to, ppid, &buf[..len]);
@@ -300,6 +344,7 @@ impl World {
                 self.second.1.fill(0);
             }
             self.second.1[n] += 1;
+            self.worst_second = self.worst_second.max(self.second.1[n]);
         }
         if self.trace.wants(Detail::Main) {
             let (detail, text) = describe::message(ppid, bytes);

@@ -1,6 +1,7 @@
 //! Who plays: registrars, pool elements and pool users of both kinds, with timers that are as short as rsplib lets them
 //! be.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rserpool_tests::lab::{self, Host, Process};
@@ -8,8 +9,17 @@ use rserpool_tests::lab::{self, Host, Process};
 /// Whose implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// Told that the others are rsplib.
     Ours,
+    /// Not told, so it has to find out.
+    OursUntold,
     Theirs,
+}
+
+impl Kind {
+    pub(crate) fn is_ours(self) -> bool {
+        self != Kind::Theirs
+    }
 }
 
 /// The identifier of the registrar on a host, where it does not matter.
@@ -19,43 +29,51 @@ pub(crate) fn id(host: u8) -> u32 {
 
 /// A registrar on a host. Its peers are named by their hosts.
 pub(crate) fn registrar(kind: Kind, host: Host<'_>, id: u32, peers: &[u8]) -> Process {
-    registrar_with(kind, host, id, peers, &[])
+    registrar_at(kind, host, id, &[host.ip()], peers, 2)
 }
 
-/// The same, with more arguments.
-pub(crate) fn registrar_with(kind: Kind, host: Host<'_>, id: u32, peers: &[u8], more: &[&str]) -> Process {
-    let ip = host.ip();
+/// A registrar with the addresses that its host has on two links. Its elements have time to try the other one.
+pub(crate) fn registrar_on_two_links(kind: Kind, host: Host<'_>, id: u32) -> Process {
+    registrar_at(kind, host, id, &[0, 1].map(|link| lab::v4(host.number(), link)), &[], 6)
+}
+
+/// `patience`: how many seconds a keep-alive may take.
+fn registrar_at(kind: Kind, host: Host<'_>, id: u32, ips: &[IpAddr], peers: &[u8], patience: u32) -> Process {
+    let peers = peers.iter().map(|peer| at(host.sibling(*peer).ip(), 9901));
     let mut arguments: Vec<String> = Vec::new();
     match kind {
-        Kind::Ours => {
-            arguments.extend(["-vv", "registrar", "--transport", "sctp", "--compat", "rsplib"].map(String::from));
-            arguments.extend(["--listen".into(), at(ip, 3863), "--enrp-listen".into(), at(ip, 9901)]);
-            arguments.extend(["--id".into(), format!("{id:#x}"), "--control".into(), control(host)]);
+        Kind::Ours | Kind::OursUntold => {
+            let compat = if kind == Kind::Ours { "rsplib" } else { "auto" };
+            arguments.extend(["-vv", "registrar", "--transport", "sctp", "--compat", compat].map(String::from));
+            for ip in ips {
+                arguments.extend(["--listen".into(), at(*ip, 3863), "--enrp-listen".into(), at(*ip, 9901)]);
+            }
+            arguments.extend(["--id".into(), format!("{id:#x}"), "--control".into(), "none".into()]);
+            arguments.extend(["--keep-alive-timeout".into(), format!("{patience}s")]);
             let timers = [
                 ["--keep-alive-interval", "2s"],
-                ["--keep-alive-timeout", "2s"],
                 ["--peer-heartbeat-cycle", "1s"],
                 ["--max-time-last-heard", "3s"],
                 ["--max-time-no-response", "2s"],
             ];
             arguments.extend(timers.as_flattened().iter().copied().map(String::from));
             for peer in peers {
-                arguments.extend(["--peer".into(), at(host.sibling(*peer).ip(), 9901)]);
+                arguments.extend(["--peer".into(), peer]);
             }
-            arguments.extend(more.iter().copied().map(String::from));
             let registrar = host.rserpool(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
             registrar.until("registrar listens on");
             registrar
         }
         Kind::Theirs => {
-            arguments.push(format!("-asap={}", at(ip, 3863)));
-            arguments.push(format!("-enrp={}", at(ip, 9901)));
+            let more: String = ips.iter().skip(1).map(|ip| format!(",{ip}")).collect();
+            arguments.push(format!("-asap={}{more}", at(ips[0], 3863)));
+            arguments.push(format!("-enrp={}{more}", at(ips[0], 9901)));
             arguments.push(format!("-identifier={id:#x}"));
+            arguments.push(format!("-endpointkeepalivetimeoutinterval={patience}000"));
             let rest = [
                 "-asapannounce=off",
                 "-enrpannounce=off",
                 "-endpointkeepalivetransmissioninterval=2000",
-                "-endpointkeepalivetimeoutinterval=2000",
                 "-peerheartbeatcycle=1000",
                 "-peermaxtimelastheard=3000",
                 "-peermaxtimenoresponse=2000",
@@ -64,10 +82,7 @@ pub(crate) fn registrar_with(kind: Kind, host: Host<'_>, id: u32, peers: &[u8], 
                 "-logcolor=off",
             ];
             arguments.extend(rest.map(String::from));
-            for peer in peers {
-                arguments.push(format!("-peer={}", at(host.sibling(*peer).ip(), 9901)));
-            }
-            arguments.extend(more.iter().copied().map(String::from));
+            arguments.extend(peers.map(|peer| format!("-peer={peer}")));
             let registrar = host.start("rspregistrar", &arguments.iter().map(String::as_str).collect::<Vec<_>>());
             registrar.until("Registrar started");
             registrar
@@ -83,18 +98,8 @@ pub(crate) fn ready(kind: Kind, registrar: &Process) {
     }
 }
 
-/// The control socket of our registrar on a host. The hosts share their files.
-pub(crate) fn control(host: Host<'_>) -> String {
-    format!("/run/registrar-{}", host.number())
-}
-
-/// What our registrar on a host knows.
-pub(crate) fn status(host: Host<'_>) -> String {
-    host.run(&lab::rserpool().to_string_lossy(), &["status", "--json", "--control", &control(host)]).text
-}
-
-fn at(ip: std::net::IpAddr, port: u16) -> String {
-    std::net::SocketAddr::new(ip, port).to_string()
+fn at(ip: IpAddr, port: u16) -> String {
+    SocketAddr::new(ip, port).to_string()
 }
 
 /// An echo server of rsplib that registers at one of some hosts' registrars.
@@ -154,7 +159,7 @@ pub(crate) fn element_at(host: Host<'_>, port: u16, pool: &str, id: u32, registr
     ours(
         host,
         "element",
-        &["--pool", pool, "--id", &format!("{id:#x}"), "--service", &service, "--echo"],
+        &["--pool", pool, "--id", &format!("{id:#x}"), "--service", &service, "--echo", "--control-channel"],
         registrars,
         &more,
     )
@@ -166,7 +171,13 @@ pub(crate) fn element_on_two_links(host: Host<'_>, pool: &str, id: u32, registra
     let service = format!("sctp://{first}:7000,{second}");
     let id = format!("{id:#x}");
     let more = ["--local", &first, "--local", &second];
-    ours(host, "element", &["--pool", pool, "--id", &id, "--service", &service, "--echo"], registrars, &more)
+    ours(
+        host,
+        "element",
+        &["--pool", pool, "--id", &id, "--service", &service, "--echo", "--control-channel"],
+        registrars,
+        &more,
+    )
 }
 
 /// An echo server of ours that talks TCP with its users.
@@ -186,9 +197,15 @@ pub(crate) fn user(host: Host<'_>, pool: &str, registrars: &[u8]) -> Process {
     ours(host, "terminal", &[pool], registrars, &[])
 }
 
+/// A life of 300 s for rsplib, which reads milliseconds.
+const LIFE: [&str; 2] = ["--lifetime", "300000s"];
+
 fn ours(host: Host<'_>, what: &str, its: &[&str], registrars: &[u8], more: &[&str]) -> Process {
     let registrars: Vec<_> = registrars.iter().map(|number| at(host.sibling(*number).ip(), 3863)).collect();
     let mut arguments = vec!["-vv", what, "--transport", "sctp"];
+    if what == "element" {
+        arguments.extend(LIFE);
+    }
     arguments.extend(its);
     for registrar in &registrars {
         arguments.extend(["-r", registrar]);
@@ -202,22 +219,4 @@ fn ours(host: Host<'_>, what: &str, its: &[&str], registrars: &[u8], more: &[&st
 pub(crate) fn echo_by_ours(user: &mut Process, text: &str) {
     user.say(text);
     user.until(&format!("\n{text}\n"));
-}
-
-/// A registrar with the addresses that its host has on two links.
-pub(crate) fn registrar_on_two_links(kind: Kind, host: Host<'_>, id: u32, more: &[&str]) -> Process {
-    let second = lab::v4(host.number(), 1);
-    match kind {
-        Kind::Ours => {
-            let (asap, enrp) = (at(second, 3863), at(second, 9901));
-            let both = ["--listen", &asap, "--enrp-listen", &enrp];
-            registrar_with(kind, host, id, &[], &both.into_iter().chain(more.iter().copied()).collect::<Vec<_>>())
-        }
-        Kind::Theirs => {
-            let (first, second) = (host.ip(), second);
-            let both = [format!("-asap={},{second}", at(first, 3863)), format!("-enrp={},{second}", at(first, 9901))];
-            let more: Vec<_> = both.iter().map(String::as_str).chain(more.iter().copied()).collect();
-            registrar_with(kind, host, id, &[], &more)
-        }
-    }
 }

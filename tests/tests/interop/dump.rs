@@ -48,6 +48,11 @@ pub(crate) fn until(from: Host<'_>, registrar: u8, what: &str, wanted: impl Fn(&
     }
 }
 
+/// Who is the home of each element.
+pub(crate) fn homes(space: &Handlespace) -> BTreeMap<(String, u32), u32> {
+    space.iter().map(|(key, element)| (key.clone(), element.home)).collect()
+}
+
 fn parse(text: &str) -> Handlespace {
     let mut space = Handlespace::new();
     let (mut pool, mut policy, mut key) = (String::new(), String::new(), None);

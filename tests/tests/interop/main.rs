@@ -6,6 +6,7 @@
 mod audit;
 mod baseline;
 mod cast;
+mod discovery;
 mod dump;
 mod errors;
 mod keep_alive;

@@ -112,6 +112,42 @@ fn theirs_joins_ours() {
 }
 
 #[test]
+fn both_choose_alike() {
+    let Some(captures) = lab::run("peers::both_choose_alike", Duration::from_secs(120), |lab| {
+        let network = lab.network(Shape { hosts: 5, ..Shape::default() });
+        let recording = network.record("chosen");
+        let ours = cast::registrar(Kind::Ours, network.host(1), cast::id(1), &[2]);
+        let theirs = cast::registrar(Kind::Theirs, network.host(2), cast::id(2), &[1]);
+        cast::ready(Kind::Theirs, &theirs);
+        // Which of two comes first, the second, when it has these values.
+        let policies = [
+            ("Priority:5", "Priority:9"),
+            ("PriorityLeastUsed:0.5", "PriorityLeastUsed:0.25"),
+            ("PriorityLeastUsedDegradation:0.5", "PriorityLeastUsedDegradation:0.25"),
+        ];
+        let mut servers = Vec::new();
+        for (n, (worse, better)) in (0u32..).zip(policies) {
+            for (policy, id, registrar) in [(worse, 0x10 * n + 1, 1), (better, 0x10 * n + 2, 2)] {
+                let policy = format!("-policy={policy}");
+                servers.push(cast::server(network.host(4), &format!("Pool{n}"), id, &[registrar], &[&policy]));
+            }
+        }
+        same(&network, "element of each", |space| space.len() == servers.len());
+        for (n, (_, better)) in (0u32..).zip(policies) {
+            for registrar in [1, 2] {
+                let answer = cast::resolve(network.host(5), registrar, &format!("Pool{n}"), 1);
+                let best = format!("\"id\":{},", 0x10 * n + 2);
+                assert!(answer.contains(&best), "{better} at registrar {registrar}: {answer}");
+            }
+        }
+        drop((recording, ours, theirs));
+    }) else {
+        return;
+    };
+    captures["chosen"].assert_clean(&[lab::v4(1, 0), lab::v4(5, 0)]);
+}
+
+#[test]
 fn ours_joins_theirs() {
     let Some(captures) = lab::run("peers::ours_joins_theirs", Duration::from_secs(180), |lab| {
         let network = lab.network(Shape { hosts: 4, ..Shape::default() });
@@ -124,6 +160,38 @@ fn ours_joins_theirs() {
         before.until("Registration result is: okay!");
         let ours = cast::registrar(Kind::Ours, network.host(2), cast::id(2), &[1]);
         same(&network, "element of before", |space| space.len() == 1);
+
+        lab.case("an element changes its values, at either");
+        let loads = std::env::temp_dir();
+        let elements_of_ours: Vec<_> = [1u8, 2]
+            .map(|registrar| {
+                let file = loads.join(format!("load-{}-{registrar}", std::process::id()));
+                std::fs::write(&file, "lu:10%").expect("a file");
+                let name = file.to_string_lossy().into_owned();
+                let (port, id) = (7000 + u16::from(registrar), 0xabcd_e000 + u32::from(registrar));
+                let more = ["--policy-file", name.as_str()];
+                (cast::element_at(network.host(4), port, "Load", id, &[registrar], &more), file)
+            })
+            .into_iter()
+            .collect();
+        let loaded = |load: &'static str| {
+            move |space: &Handlespace| {
+                let pool = space.iter().filter(|((pool, _), _)| pool == "Load");
+                pool.filter(|(_, element)| element.values.contains(load)).count() == 2
+            }
+        };
+        same(&network, "element of each", loaded("l=10.000%"));
+        // In here a file's time of change is in seconds, and its length stays the same.
+        std::thread::sleep(Duration::from_millis(1100));
+        for (_, file) in &elements_of_ours {
+            std::fs::write(file, "lu:75%").expect("a file");
+        }
+        same(&network, "new loads", loaded("l=75.000%"));
+        for (element, file) in elements_of_ours {
+            element.interrupt();
+            std::fs::remove_file(file).expect("a file");
+        }
+        same(&network, "only the element of before", |space| space.len() == 1);
 
         lab.case("elements come, at both, and go");
         let servers = elements(&network, 4);

@@ -44,9 +44,18 @@ impl Lab {
 
     /// A registrar on a host that is there already: it was started again.
     pub fn registrar_on(&mut self, stack: Stack<'static>, host: u8) -> Node<Registrar<'static>> {
+        self.registrar_with::<512>(stack, host)
+    }
+
+    /// A registrar that can read and write messages of so many bytes.
+    pub fn registrar_with<const MESSAGE: usize>(
+        &mut self,
+        stack: Stack<'static>,
+        host: u8,
+    ) -> Node<Registrar<'static>> {
         let storage = leak(RegistrarStorage::<8, 32, 1, PLACES>::new());
         let registrar = Registrar::new(storage, registrar_config(host), u64::from(host), rserpool_embassy::now());
-        let resources = leak(Resources::<_, PLACES, 512>::new());
+        let resources = leak(Resources::<_, PLACES, MESSAGE>::new());
         let (handle, mut runner) = rserpool_embassy::new(stack, registrar, resources, Config::new().listen(Ppid::Asap));
         runner.join(Channel::v4(Ppid::Asap), leak(ChannelBuffers::new()));
         let task = self.spawn(async move { runner.run().await });

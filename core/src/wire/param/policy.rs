@@ -22,6 +22,8 @@ use crate::wire::writer::Writer;
 /// A policy and the values by which an element takes part in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+// So that the first one, and with it an empty place in a cache, is all zeros, whatever the others hold.
+#[repr(u8)]
 pub enum Policy<'a> {
     /// Round Robin, 0x00000001 (RFC 5356, 4.1).
     RoundRobin,

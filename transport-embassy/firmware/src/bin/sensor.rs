@@ -44,6 +44,13 @@ async fn drive(mut runner: Runner<'static, Element, 2, 512>) -> ! {
 }
 
 #[embassy_executor::task]
+async fn beat(millis: u64) -> ! {
+    loop {
+        embassy_time::Timer::after_millis(millis).await;
+    }
+}
+
+#[embassy_executor::task]
 async fn sensor(spawner: Spawner, stack: Stack<'static>, args: &'static board::Args) {
     let element = PoolElement::new(STORAGE.take(), EndpointConfig::new(), args.seed, rserpool_embassy::now());
     let (element, mut runner) = rserpool_embassy::new(stack, element, RESOURCES.take(), Config::new());
@@ -53,6 +60,9 @@ async fn sensor(spawner: Spawner, stack: Stack<'static>, args: &'static board::A
         element.add_server(&[args.registrar()]);
     }
     spawner.spawn(drive(runner).unwrap());
+    if args.beat > 0 {
+        spawner.spawn(beat(args.beat).unwrap());
+    }
 
     let service = ElementInfo {
         pool_handle: b"sensors",

@@ -24,6 +24,9 @@ pub struct Args {
     pub lifetime: u32,
     /// How long to run, in seconds; 0 for ever.
     pub run: u64,
+    /// How often to wake up for nothing, in milliseconds; 0 for never. Where QEMU jumps over the time that a chip
+    /// sleeps, this is how far it can jump.
+    pub beat: u64,
 }
 
 impl Args {
@@ -37,6 +40,7 @@ impl Args {
             peer: false,
             lifetime: 300,
             run: 0,
+            beat: 0,
         };
         for word in command_line().split_ascii_whitespace() {
             args.take(word);
@@ -59,6 +63,7 @@ impl Args {
             "multicast" => set(&mut self.multicast, value),
             "peer" => set(&mut self.peer, value),
             "lifetime" => set(&mut self.lifetime, value),
+            "beat" => set(&mut self.beat, value),
             "run" => set(&mut self.run, value),
             "mac" => {
                 let mut mac = [0; 6];

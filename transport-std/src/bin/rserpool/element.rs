@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use rserpool_core::PeId;
 use rserpool_core::wire::{Lifetime, Policy};
+use rserpool_core::{Compat, PeId};
 use rserpool_std::driver::StartError;
 use rserpool_std::{AsapListen, EndpointOptions, PoolElement, Registration, Service};
 
@@ -35,6 +35,10 @@ pub(crate) struct Args {
     /// Where users reach the service: tcp://HOST:PORT, udp://HOST:PORT, or sctp://HOST:PORT[,ADDRESS...]
     #[arg(short, long, value_name = "URL")]
     service: String,
+    /// SCTP: the associations of users carry ASAP messages, too, such as cookies. The elements of one pool agree about
+    /// that; rsplib's all have it
+    #[arg(long)]
+    control_channel: bool,
     /// The pool's policy and the service's values in it
     #[arg(long, value_name = "POLICY", default_value = "rr", value_parser = values::policy, long_help = POLICY_HELP)]
     policy: Policy<'static>,
@@ -47,6 +51,9 @@ pub(crate) struct Args {
     /// For how long a registration is good if it is not renewed; it is renewed in time
     #[arg(long, value_name = "TIME|infinite", default_value = "300s", value_parser = values::lifetime)]
     lifetime: Lifetime,
+    /// The registrars are rsplib's, which take the lifetime for milliseconds
+    #[arg(long)]
+    rsplib: bool,
     /// How often to look whether a TCP or SCTP service still accepts connections; 0 for never
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = values::duration)]
     check: Duration,
@@ -101,7 +108,7 @@ SIGTERM. The exit status is that of COMMAND, if there is one.";
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
     let signals = Signals::new()?;
-    let mut address = ServiceAddress::parse(&args.service)?;
+    let mut address = ServiceAddress::parse(&args.service, args.control_channel)?;
     if args.echo {
         let at = match address.protocol {
             Protocol::Sctp => echo_sctp::start(&address.addresses())?,
@@ -115,7 +122,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
     if !address.is_specific() {
         return Err(Error::value("--service", &args.service, "an address that users can connect to is wanted"));
     }
-    let options = EndpointOptions { asap_listen: args.asap_listen, ..args.endpoint.options()? };
+    let mut options = EndpointOptions { asap_listen: args.asap_listen, ..args.endpoint.options()? };
+    if args.rsplib {
+        options.asap.compat = Compat::Rsplib;
+    }
     let endpoint = PoolElement::new(options).map_err(|error| start_error(&error))?;
     let mut policy = PolicySource::new(&args)?;
     // Last: whatever else can fail has not.

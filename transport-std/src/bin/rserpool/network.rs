@@ -141,8 +141,8 @@ impl MulticastArgs {
 
     /// The channels of ENRP: these groups, or else those of ASAP on ENRP's port.
     pub(crate) fn enrp_channels(&self, groups: &[String]) -> Result<Vec<Channel>, Error> {
-        if !groups.is_empty() && !self.is_wanted() {
-            return Err(Error::Usage("'--enrp-group' is of use only with '--multicast' or '--group'".to_owned()));
+        if let Some(group) = groups.first().filter(|_| !self.is_wanted()) {
+            return Err(Error::value("--enrp-group", group, "it is of use only with '--multicast' or '--group'"));
         }
         let groups = match groups {
             [] => self.channels()?.iter().map(|asap| SocketAddr::new(asap.group.ip(), Ppid::Enrp.port())).collect(),

@@ -22,13 +22,15 @@ pub(super) struct Client<'u> {
     watch: PoolWatch<'u>,
     connections: HashMap<PeId, TcpStream>,
     interval: Duration,
+    /// The names of the elements that it was told of last.
+    known: String,
 }
 
 impl<'u> Client<'u> {
     /// The user subscribes: its registrar tells of changes, so its view of the pool is always fresh.
     pub(super) fn new(user: &'u PoolUser, interval: Duration) -> Result<Self, Error> {
         let watch = user.watch(POOL).map_err(failed)?;
-        Ok(Client { user, watch, connections: HashMap::new(), interval })
+        Ok(Client { user, watch, connections: HashMap::new(), interval, known: String::new() })
     }
 
     /// Sends requests until `done`, or for as long as `at_most`.
@@ -102,7 +104,13 @@ impl<'u> Client<'u> {
             Some(Ok(members)) => {
                 let mut names: Vec<&str> = members.iter().map(|member| name_of(member.id())).collect();
                 names.sort_unstable();
-                show.say(format_args!("the pool user is told: the pool has {}", names.join(", ")));
+                let names = names.join(", ");
+                // All that is known of them counts as a change, also who their home is.
+                match names == self.known {
+                    true => show.say(format_args!("the pool user is told: {names} have another home; it goes on")),
+                    false => show.say(format_args!("the pool user is told: the pool has {names}")),
+                }
+                self.known = names;
                 self.connections.retain(|id, _| members.iter().any(|member| member.id() == *id));
             }
             Some(Err(why)) => show.say(format_args!("the pool user is told: {why}")),

@@ -68,9 +68,7 @@ pub(super) fn play(args: &Args, show: &mut Show) -> Result<(), Error> {
     let seconds = killed.elapsed().as_secs_f64();
     let heir = after.iter().position(|status| counter(status, "takeovers") > 0).and_then(|at| survivors.get(at));
     let heir = heir.map_or("a peer", |heir| heir.name);
-    show.good(format_args!(
-        "{heir} has taken R1 over after {seconds:.1} s, and told its elements to have {heir} as their home"
-    ));
+    show.good(format_args!("{heir} has taken R1 over after {seconds:.1} s; its elements adopt {heir} as their home"));
     client.work(show, PART, || Ok(false))?;
     let after = statuses(survivors)?;
     say_homes(show, survivors, &after);

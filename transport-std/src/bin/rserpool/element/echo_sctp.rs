@@ -6,6 +6,8 @@ use std::thread;
 
 use lksctp::{AssocChangeState, AssocId, EventType, Family, Notification, RecvMsg, SctpSocket, SendInfo, Style};
 
+use rserpool_core::Ppid;
+
 use crate::error::Error;
 
 /// How many associations may come up at once.
@@ -84,6 +86,10 @@ fn echo(user: &SctpSocket) -> io::Result<()> {
             RecvMsg::Data { len: 0, info: None, .. } => return Ok(()),
             RecvMsg::Data { len, info, .. } => {
                 let info = info.unwrap_or_default();
+                // The control channel is not the users' data: a cookie that comes back is not for sending back.
+                if info.ppid.0 == Ppid::Asap.number() {
+                    continue;
+                }
                 let back = SendInfo { sid: info.sid, ppid: info.ppid, ..SendInfo::default() };
                 user.send_msg(buffer.get(..len).unwrap_or_default(), &back)?;
             }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use lksctp::{Family, SctpSocket, Style};
-use rserpool_core::wire::Transport;
+use rserpool_core::wire::{Addresses, Transport, TransportUse};
 
 use crate::error::Error;
 
@@ -27,10 +27,12 @@ pub(super) struct ServiceAddress {
     /// The first address is the service's; over SCTP the others are, too.
     pub(super) port: u16,
     ips: Vec<IpAddr>,
+    /// Whether the associations of users carry ASAP messages, too.
+    has_control_channel: bool,
 }
 
 impl ServiceAddress {
-    pub(super) fn parse(url: &str) -> Result<Self, Error> {
+    pub(super) fn parse(url: &str, has_control_channel: bool) -> Result<Self, Error> {
         let (protocol, addresses) = match url.split_once("://") {
             Some(("tcp", addresses)) => (Protocol::Tcp, addresses),
             Some(("udp", addresses)) => (Protocol::Udp, addresses),
@@ -53,7 +55,10 @@ impl ServiceAddress {
         if ips.len() > 1 && protocol != Protocol::Sctp {
             return Err(Error::value("--service", url, "only SCTP has several addresses"));
         }
-        Ok(ServiceAddress { protocol, port: first.port(), ips })
+        if has_control_channel && protocol != Protocol::Sctp {
+            return Err(Error::Usage("'--control-channel' is of use only with an SCTP service".to_owned()));
+        }
+        Ok(ServiceAddress { protocol, port: first.port(), ips, has_control_channel })
     }
 
     /// The service is at these addresses after all.
@@ -82,7 +87,14 @@ impl ServiceAddress {
         match self.protocol {
             Protocol::Tcp => Transport::Tcp(self.first()),
             Protocol::Udp => Transport::Udp(self.first()),
-            Protocol::Sctp => Transport::sctp(self.port, &self.ips),
+            Protocol::Sctp => Transport::Sctp {
+                port: self.port,
+                transport_use: match self.has_control_channel {
+                    true => TransportUse::DataPlusControl,
+                    false => TransportUse::DataOnly,
+                },
+                addresses: Addresses::new(&self.ips),
+            },
         }
     }
 
@@ -113,12 +125,17 @@ mod tests {
 
     #[test]
     fn a_service_is_a_protocol_and_its_addresses() {
-        let service = ServiceAddress::parse("sctp://192.0.2.1:7,198.51.100.1,2001:db8::1").unwrap();
+        let parse = |url| ServiceAddress::parse(url, false);
+        let service = parse("sctp://192.0.2.1:7,198.51.100.1,2001:db8::1").unwrap();
         assert_eq!(service.addresses().len(), 3);
         assert_eq!(service.transport().kind().to_string(), "SCTP");
         assert_eq!(service.transport().socket_addrs().count(), 3);
-        assert!(ServiceAddress::parse("tcp://192.0.2.1:7,198.51.100.1").is_err());
-        assert!(ServiceAddress::parse("dccp://192.0.2.1:7").is_err());
-        assert!(!ServiceAddress::parse("sctp://0.0.0.0:7").unwrap().is_specific());
+        assert_eq!(service.transport().transport_use(), TransportUse::DataOnly);
+        assert!(parse("tcp://192.0.2.1:7,198.51.100.1").is_err());
+        assert!(parse("dccp://192.0.2.1:7").is_err());
+        assert!(!parse("sctp://0.0.0.0:7").unwrap().is_specific());
+        let service = ServiceAddress::parse("sctp://192.0.2.1:7", true).unwrap();
+        assert_eq!(service.transport().transport_use(), TransportUse::DataPlusControl);
+        assert!(ServiceAddress::parse("tcp://192.0.2.1:7", true).is_err());
     }
 }
