@@ -17,7 +17,7 @@ const ENRP: Ppid = Ppid(12);
 #[test]
 fn ends_protocols_and_peers_that_do_not_read() {
     let name = "association::ends_protocols_and_peers_that_do_not_read";
-    lab::run(name, Duration::from_secs(90), |lab| {
+    lab::run(name, Duration::from_secs(180), |lab| {
         let mut options = RegistrarOptions { listen: Vec::new(), ..RegistrarOptions::default() };
         options.sctp_listen = vec!["127.0.0.1:0".parse().unwrap()];
         options.driver.write_stall = Duration::from_secs(3);
