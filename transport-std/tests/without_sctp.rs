@@ -2,8 +2,8 @@
 //! to see.
 #![cfg(all(target_os = "linux", feature = "cli"))]
 
-use std::io::ErrorKind;
-use std::process::Command;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::process::{Command, Stdio};
 
 use rserpool_core::{Link, Ppid, Registrar};
 use rserpool_std::driver::{Driver, DriverConfig, Listener, StartError, sctp_available};
@@ -66,4 +66,25 @@ fn the_command_says_what_can_be_done() {
         assert_eq!(output.status.code(), Some(3), "{arguments:?}: {said}");
         assert!(said.contains("kernel has no SCTP") && said.contains("modprobe sctp"), "{said}");
     }
+}
+
+#[test]
+fn a_registrar_for_both_warns_and_serves_over_tcp() {
+    if !is_missing() {
+        return;
+    }
+    let arguments = ["registrar", "--transport", "both", "--listen", "127.0.0.1:0", "--control", "none"];
+    let mut registrar =
+        Command::new(env!("CARGO_BIN_EXE_rserpool")).args(arguments).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    for line in BufReader::new(registrar.stderr.take().unwrap()).lines() {
+        said += &line.unwrap();
+        if said.contains("listens on tcp://127.0.0.1:") {
+            break;
+        }
+    }
+    registrar.kill().unwrap();
+    registrar.wait().unwrap();
+    assert!(said.contains("kernel has no SCTP") && said.contains("listens over TCP only"), "{said}");
+    assert!(said.contains("listens on tcp://127.0.0.1:"), "{said}");
 }

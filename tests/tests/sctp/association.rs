@@ -17,7 +17,7 @@ const ENRP: Ppid = Ppid(12);
 #[test]
 fn ends_protocols_and_peers_that_do_not_read() {
     let name = "association::ends_protocols_and_peers_that_do_not_read";
-    lab::run(name, Duration::from_secs(90), |lab| {
+    lab::run(name, Duration::from_secs(180), |lab| {
         let mut options = RegistrarOptions { listen: Vec::new(), ..RegistrarOptions::default() };
         options.sctp_listen = vec!["127.0.0.1:0".parse().unwrap()];
         options.driver.write_stall = Duration::from_secs(3);
@@ -62,13 +62,16 @@ fn ends_protocols_and_peers_that_do_not_read() {
         peer.send(&request(), ASAP, SendFlags::NONE);
         assert!(peer.receive().is_some());
 
+        lab.case("who reads late gets all its answers");
+        let late = Peer::new(to);
+        let sent = late.send_until_blocked();
+        for _ in 0..sent {
+            assert!(late.receive().is_some(), "of {sent} answers");
+        }
+
         lab.case("who does not read its answers keeps nobody else waiting, and is dropped");
         let deaf = Peer::new(to);
-        deaf.socket.set_send_timeout(Some(Duration::from_millis(200))).unwrap();
-        let mut sent = 0;
-        while sent < 200_000 && deaf.try_send(&request(), ASAP, SendFlags::NONE).is_ok() {
-            sent += 1;
-        }
+        deaf.send_until_blocked();
         peer.send(&request(), ASAP, SendFlags::NONE);
         assert!(peer.receive().is_some());
         lab::until("the end", || stats().closed.write_stall == 1);
@@ -120,6 +123,17 @@ impl Peer {
     #[track_caller]
     fn send(&self, bytes: &[u8], ppid: Ppid, flags: SendFlags) {
         self.try_send(bytes, ppid, flags).unwrap();
+    }
+
+    /// Sends requests and reads no answers until nothing more can be sent; says how many it were.
+    fn send_until_blocked(&self) -> usize {
+        self.socket.set_send_timeout(Some(Duration::from_millis(200))).unwrap();
+        let mut sent = 0;
+        while self.try_send(&request(), ASAP, SendFlags::NONE).is_ok() {
+            sent += 1;
+            assert!(sent < 500_000, "the registrar takes all, without its answers being read");
+        }
+        sent
     }
 
     /// The next message; `None`: the association has ended.
