@@ -156,7 +156,7 @@
 //! many elements, how long a pool handle in bytes (`HANDLE`), how many bytes an element's parameters may take (`DATA`).
 //! Each storage documents its own; all but the first few have defaults. The parameters stay on the storage and on
 //! `new`: the machines' types have none. What grows with the number of pools, elements, registrars and associations
-//! lies in the storage; the machine itself is of fixed size, one to three kilobytes.
+//! lies in the storage; the machine itself is of fixed size, one to four kilobytes.
 //!
 //! The constructors of the storages are `const`, and an empty storage is all zeros: a `static` of it lies in `.bss` and
 //! takes no flash. (A `static` that is lent mutably needs a cell, such as those of the crate `static_cell`.)

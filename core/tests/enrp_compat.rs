@@ -7,7 +7,9 @@ use std::time::Duration;
 use harness::*;
 use rserpool_core::wire::enrp::{HandleUpdate, ListRequest};
 use rserpool_core::wire::{EnrpBody, EnrpMessage, Lifetime, PoolElementParam};
-use rserpool_core::{Compat, ElementInfo, Instant, PeId, PeerState, RegistrarConfig, RegistrarEvent, ServerId};
+use rserpool_core::{
+    AssocId, Compat, ElementInfo, Instant, Link, PeId, PeerState, RegistrarConfig, RegistrarEvent, ServerId,
+};
 
 const REGISTRAR: u32 = 0x100;
 
@@ -226,4 +228,45 @@ fn whoever_is_dialled_hears_a_presence_before_anything_else() {
     let sent: Vec<u8> = sim.trace.iter().filter(|s| s.from == registrar).map(|s| s.bytes[0]).collect();
     assert_eq!(sent[..2], [ty::PRESENCE, ty::LIST_REQUEST]);
     assert_eq!(sim.peer_state(registrar, 5), Some(PeerState::Active));
+}
+
+/// Elements of a pool that no peer can be told of go one by one, however many they are: no stack grows with them, and each
+/// is told of.
+#[cfg(feature = "alloc")]
+#[test]
+fn thousands_of_elements_that_no_peer_can_be_told_of_end_at_once() {
+    use rserpool_core::{Input, Machine, Output, Ppid, Registrar, RegistrarLimits};
+    const ELEMENTS: u32 = 20_000;
+    let mut config = RegistrarConfig { id: ServerId(REGISTRAR), ..RegistrarConfig::new() };
+    config.enrp.compat = Compat::Rsplib;
+    config.keep_alive_interval = Duration::ZERO;
+    config.max_elements_per_association = ELEMENTS;
+    let mut registrar = Registrar::growable(RegistrarLimits::default(), config, 1, Instant::ZERO);
+    let (peer, element) = (AssocId { slot: 0, generation: 0 }, AssocId { slot: 1, generation: 0 });
+    let mut removed = 0;
+    let mut give = |now: Instant, input: Input<'_>| {
+        registrar.handle(now, input).unwrap();
+        let mut buf = vec![0; 2000];
+        loop {
+            match registrar.poll(now, &mut buf) {
+                Output::Event(RegistrarEvent::Removed { .. }) => removed += 1,
+                Output::Event(event) => assert_ne!(event, RegistrarEvent::EventsLost),
+                Output::Wait(_) => return removed,
+                _ => {}
+            }
+        }
+    };
+    for (assoc, n) in [(peer, 1), (element, 2)] {
+        give(Instant::ZERO, Input::Connected { assoc, dial: None, link: Link::Tcp, peer: &[address_of(n)] });
+    }
+    let bytes = enrp_bytes(5, REGISTRAR, introduction(5, 1, true));
+    give(Instant::ZERO, Input::Message { assoc: peer, ppid: Ppid::Enrp, bytes: &bytes });
+    for id in 1..=ELEMENTS {
+        let one = PoolElementParam { lifetime: Lifetime::from_wire(10_000), ..param(id, 7) };
+        let bytes = bytes_of(registration(&[b'x'; 33], one));
+        give(Instant::ZERO, Input::Message { assoc: element, ppid: Ppid::Asap, bytes: &bytes });
+    }
+    // Nobody is there any more to be told of the end of the registrations.
+    give(Instant::ZERO, Input::Closed { assoc: element });
+    assert_eq!(give(Instant::from_secs(10), Input::Timeout), ELEMENTS);
 }

@@ -97,16 +97,11 @@ impl Registrar<'_> {
         now: Instant,
         buf: &mut [u8],
     ) -> Option<Result<(AssocId, usize), EmitError>> {
-        while let Some((at, element)) = self.handlespace.next_timer() {
-            if at > now {
-                return None;
-            }
+        // What happened is told before there is more of it than can be kept.
+        while self.events.is_empty() && !self.update.is_pending() {
+            let (_, element) = self.handlespace.next_timer().filter(|(at, _)| *at <= now)?;
             if let Some(done) = self.look_after(now, element, buf) {
                 return Some(done);
-            }
-            // What happened is told before there is more of it than can be kept.
-            if !self.events.is_empty() || self.update.is_pending() {
-                return None;
             }
         }
         None

@@ -36,6 +36,15 @@ impl Leave {
         }
     }
 
+    /// The next element to offer is not one's own any more.
+    pub(super) fn step_over(&mut self, element: ElementRef, after: Option<ElementRef>) {
+        if let Leave::Leaving { next, .. } = self
+            && *next == Some(element)
+        {
+            *next = after;
+        }
+    }
+
     /// What the owner is to be told, once. Not by way of the queue, where it could be lost: an owner waits for it.
     pub(super) fn tell(&mut self) -> Option<RegistrarEvent> {
         match self {

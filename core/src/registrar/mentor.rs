@@ -38,6 +38,12 @@ impl Session {
     pub(super) const fn is_open(&self) -> bool {
         self.open
     }
+
+    fn step_over(&mut self, own_only: bool, element: ElementRef, next: Option<ElementRef>) {
+        if self.open && self.own_only == own_only && self.next == Some(element) {
+            self.next = next;
+        }
+    }
 }
 
 impl Registrar<'_> {
@@ -60,7 +66,8 @@ impl Registrar<'_> {
         self.handlespace.next_element(pool, None)
     }
 
-    fn after(&self, element: ElementRef, own_only: bool) -> Option<ElementRef> {
+    /// What comes after an element in a walk over all elements, or over this registrar's own.
+    pub(super) fn after(&self, element: ElementRef, own_only: bool) -> Option<ElementRef> {
         if own_only {
             return self.handlespace.next_owned(self.id, Some(element));
         }
@@ -71,18 +78,19 @@ impl Registrar<'_> {
         })
     }
 
-    /// An element is about to be removed, or else to change its owner: downloads that stand at it and will not come by it
-    /// any more go on behind it.
-    pub(super) fn step_over(&mut self, element: ElementRef, removed: bool) {
-        let mut at = self.peers.after(Idx::NIL);
-        while at.is_some() {
-            let Session { open, own_only, next, .. } = self.peers.at(at).session;
-            if open && next == Some(element) && (removed || own_only) {
-                let next = self.after(element, own_only);
-                self.peers.at_mut(at).session.next = next;
-            }
-            at = self.peers.after(at);
-        }
+    /// An element is about to be removed: downloads that stand at it go on behind it, and so do the offers of a registrar
+    /// that leaves.
+    pub(super) fn step_over(&mut self, element: ElementRef) {
+        let next = self.after(element, false);
+        self.peers.for_each(|_, peer| peer.session.step_over(false, element, next));
+        let next = self.after(element, true);
+        self.step_over_own(element, next);
+    }
+
+    /// An element is this registrar's no more: the same for those who walk over its own elements only.
+    pub(super) fn step_over_own(&mut self, element: ElementRef, next: Option<ElementRef>) {
+        self.peers.for_each(|_, peer| peer.session.step_over(true, element, next));
+        self.leave.step_over(element, next);
     }
 
     /// The page that a peer waits for; the session is over with the last one, or with the refusal.

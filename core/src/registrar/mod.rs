@@ -364,48 +364,50 @@ impl<'s> Registrar<'s> {
     fn step(&mut self, now: Instant, buf: &mut [u8]) -> Option<Result<Step, EmitError>> {
         let asap =
             |written: Result<(AssocId, usize), EmitError>| written.map(|(to, len)| Step::Send(to, Ppid::Asap, len));
-        if self.enrp_due.is_some_and(|due| due <= now) {
-            self.take_stock(now);
+        loop {
+            if self.enrp_due.is_some_and(|due| due <= now) {
+                self.take_stock(now);
+            }
+            if let Some(written) = self.emit_reply(buf) {
+                return Some(asap(written));
+            }
+            if let Some((to, ppid)) = self.report.pending() {
+                let server = self.assocs.get(to).map_or(ServerId::NONE, |slot| slot.server);
+                let written = self.report.emit(self.id, server, buf)?;
+                self.stats.errors = self.stats.errors.wrapping_add(u64::from(written.is_ok()));
+                return Some(written.map(|(to, len)| Step::Send(to, ppid, len)));
+            }
+            if let Some(written) = self.poll_takeover_server(buf) {
+                return Some(written.map(|(to, len)| Step::Send(to, Ppid::Enrp, len)));
+            }
+            if let Some(written) = self.poll_update(buf) {
+                return Some(written.map(|(to, len)| Step::Send(to, Ppid::Enrp, len)));
+            }
+            // What was to be said on it has been said.
+            if let Some(assoc) = self.closing.pop() {
+                return Some(Ok(Step::Close(assoc)));
+            }
+            if let Some(dial) = self.abandoned.pop() {
+                return Some(Ok(Step::Abandon(dial)));
+            }
+            if let Some(written) = self.poll_elements(now, buf) {
+                return Some(asap(written));
+            }
+            if self.update.is_pending() || !self.closing.is_empty() {
+                // Looking after an element has brought news; it goes out before anything else happens.
+                continue;
+            }
+            if let Some(step) = self.poll_enrp(now, buf) {
+                return Some(step);
+            }
+            if self.enrp_due.is_some_and(|due| due <= now) {
+                continue;
+            }
+            if let Some(written) = self.poll_updates(now, buf) {
+                return Some(asap(written));
+            }
+            return self.poll_announce(now, buf).map(|written| written.map(|len| Step::Announce(Ppid::Asap, len)));
         }
-        if let Some(written) = self.emit_reply(buf) {
-            return Some(asap(written));
-        }
-        if let Some((to, ppid)) = self.report.pending() {
-            let server = self.assocs.get(to).map_or(ServerId::NONE, |slot| slot.server);
-            let written = self.report.emit(self.id, server, buf)?;
-            self.stats.errors = self.stats.errors.wrapping_add(u64::from(written.is_ok()));
-            return Some(written.map(|(to, len)| Step::Send(to, ppid, len)));
-        }
-        if let Some(written) = self.poll_takeover_server(buf) {
-            return Some(written.map(|(to, len)| Step::Send(to, Ppid::Enrp, len)));
-        }
-        if let Some(written) = self.poll_update(buf) {
-            return Some(written.map(|(to, len)| Step::Send(to, Ppid::Enrp, len)));
-        }
-        // What was to be said on it has been said.
-        if let Some(assoc) = self.closing.pop() {
-            return Some(Ok(Step::Close(assoc)));
-        }
-        if let Some(dial) = self.abandoned.pop() {
-            return Some(Ok(Step::Abandon(dial)));
-        }
-        if let Some(written) = self.poll_elements(now, buf) {
-            return Some(asap(written));
-        }
-        if self.update.is_pending() || !self.closing.is_empty() {
-            // Looking after an element has brought news; it goes out before anything else happens.
-            return self.step(now, buf);
-        }
-        if let Some(step) = self.poll_enrp(now, buf) {
-            return Some(step);
-        }
-        if self.enrp_due.is_some_and(|due| due <= now) {
-            return self.step(now, buf);
-        }
-        if let Some(written) = self.poll_updates(now, buf) {
-            return Some(asap(written));
-        }
-        self.poll_announce(now, buf).map(|written| written.map(|len| Step::Announce(Ppid::Asap, len)))
     }
 }
 

@@ -68,10 +68,6 @@ impl Registrar<'_> {
         if !bound_here && peer.elements >= self.config.max_elements_per_association {
             return Err(Refusal::LackOfResources);
         }
-        if let Some(known) = known.filter(|known| self.home_of(*known) != Some(self.id)) {
-            self.step_over(known, false);
-        }
-        let peer = self.assocs.get(assoc).ok_or(Refusal::Unspecified)?;
         // Rule 4: this server is the owner, whoever was before, and keeps where the registration came from.
         let asap_transport = match (peer.transport(), element.asap_transport) {
             // Over TCP an element names the port at which it is reached; whether it names its own address is not asked.
@@ -215,7 +211,7 @@ impl Registrar<'_> {
             // RFC 5353, 3.3.2. What a registrar knows from others it does not announce.
             self.announce_delete(element);
         }
-        self.step_over(element, true);
+        self.step_over(element);
         self.unbind(element);
         if let Some(removed) = self.handlespace.remove(element) {
             if removed.pool_removed {

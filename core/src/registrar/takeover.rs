@@ -147,7 +147,6 @@ impl Registrar<'_> {
     fn give_to(&mut self, from: ServerId, to: ServerId) -> u32 {
         let mut moved = 0u32;
         while let Some(element) = self.handlespace.next_owned(from, None) {
-            self.step_over(element, false);
             if self.handlespace.set_home(element, to).is_err() {
                 // There is no room for one more owner, which cannot be: the old one's place becomes free.
                 break;

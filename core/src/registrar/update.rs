@@ -220,14 +220,15 @@ impl Registrar<'_> {
         }
         let registration = Registration { home, lifetime, ..Registration::from(*element) };
         let unchanged = known.is_some_and(|known| self.is_registered_as(known, &registration));
-        // Whoever stands at this element in a walk must not follow it to its new owner.
-        if let Some(known) = known.filter(|known| self.home_of(*known) != Some(home)) {
-            self.step_over(known, false);
-        }
+        let given_up = known.filter(|known| self.home_of(*known) == Some(self.id));
+        let given_up = given_up.map(|known| (known, self.after(known, true)));
         let registered = match self.handlespace.register(self.now, pool_handle, &registration) {
             Ok(registered) => registered,
             Err(error) => return Err(self.cannot_add(error, pool_handle, home)),
         };
+        if let Some((known, next)) = given_up {
+            self.step_over_own(known, next);
+        }
         if !unchanged {
             self.pool_changed(registered.pool);
         }
@@ -281,7 +282,6 @@ impl Registrar<'_> {
 
     /// An element of another registrar becomes this one's, and all peers are told.
     pub(super) fn become_home(&mut self, element: ElementRef) -> Result<(), RecvError> {
-        self.step_over(element, false);
         if self.handlespace.set_home(element, self.id).is_err() {
             return Err(RecvError::Full);
         }
