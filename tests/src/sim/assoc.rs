@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use rserpool_core::{AssocId, DialId, Input, Instant, Link, Ppid};
 
+use super::rng::mix;
 use super::node::{Kind, NodeId, asap_at, enrp_at, ip, node_at};
 use super::trace::Detail;
 use super::world::{Happening, World};
@@ -16,6 +18,8 @@ pub struct End {
     pub incarnation: u32,
     pub assoc: AssocId,
     pub open: bool,
+    /// Its machine has closed it, and hears no more of it. What came before the other end closed it is still heard.
+    deaf: bool,
     /// The caller's end, until the answer has come.
     dialling: bool,
     /// What comes next arrives after that.
@@ -147,6 +151,7 @@ impl World {
             incarnation,
             assoc,
             open,
+            deaf: false,
             dialling: !open,
             arrival,
             held: VecDeque::new(),
@@ -215,7 +220,7 @@ impl World {
         let reader = &mut self.nodes[to];
         if let Some(rate) = reader.read_rate {
             let start = reader.reads_until.max(arrival);
-            reader.reads_until = start + std::time::Duration::from_micros(bytes.len() as u64 * 1_000_000 / rate);
+            reader.reads_until = start + Duration::from_micros(bytes.len() as u64 * 1_000_000 / rate);
             arrival = reader.reads_until;
             if arrival > self.now + self.net.config.transport_timeout {
                 // More than the sender's buffers hold: it gives up, as adapters do.
@@ -307,6 +312,7 @@ impl World {
     pub fn disconnect(&mut self, n: NodeId, assoc: AssocId) {
         let Some(conn) = self.nodes[n].conn(assoc) else { return };
         let side = usize::from(self.conns[conn].ends[0].node != n || self.conns[conn].ends[0].assoc != assoc);
+        self.conns[conn].ends[side].deaf = true;
         self.finish(conn, side);
         self.break_off(conn, side);
     }
@@ -343,7 +349,7 @@ impl World {
         end.unacked = None;
         let (node, incarnation, assoc) = (end.node, end.incarnation, end.assoc);
         // Not at once: the machine may be in the middle of its drain.
-        self.queue.push(self.now, Happening::Inbox { node, incarnation, what: Inbound::Closed { assoc } });
+        self.queue.push(self.now, Happening::Inbox { node, incarnation, what: Inbound::Closed { conn, assoc } });
     }
 
     /// The process of a node has ended. Its host, if it is still there, closes the associations.
@@ -386,9 +392,30 @@ impl World {
 
     // ---- what reaches a process ----
 
+    /// When a process reads something. One that was frozen finds all that has come meanwhile: what came by one association
+    /// is in its order, also before its end; which association is read first, nobody knows, and some time passes.
+    fn is_read_at(&self, node: NodeId, what: &Inbound) -> Instant {
+        let frozen_until = self.nodes[node].frozen_until;
+        if frozen_until == Instant::ZERO {
+            return frozen_until;
+        }
+        let source = match what {
+            Inbound::Message { conn, .. }
+            | Inbound::Accepted { conn, .. }
+            | Inbound::Connected { conn, .. }
+            | Inbound::Closed { conn, .. } => *conn as u64,
+            Inbound::ConnectFailed { dial } => u64::from(dial.0),
+            Inbound::Datagram { .. } => u64::MAX,
+        };
+        let salt = mix(frozen_until.as_micros() ^ node as u64);
+        let most = if salt & 1 == 0 { Duration::from_millis(1) } else { self.net.config.latency.1 * 4 };
+        frozen_until + Duration::from_micros(mix(salt ^ source) % most.as_micros() as u64)
+    }
+
     fn inbox(&mut self, node: NodeId, incarnation: u32, what: Inbound) {
-        if self.nodes[node].frozen_until > self.now {
-            self.queue.push(self.nodes[node].frozen_until, Happening::Inbox { node, incarnation, what });
+        let at = self.is_read_at(node, &what);
+        if at > self.now {
+            self.queue.push(at, Happening::Inbox { node, incarnation, what });
         } else {
             self.take_in(node, incarnation, what);
         }
@@ -399,16 +426,14 @@ impl World {
         if !self.nodes[node].is_up() || self.nodes[node].incarnation != incarnation {
             return;
         }
-        if self.nodes[node].frozen_until > self.now {
+        if self.is_read_at(node, &what) > self.now {
             return self.inbox(node, incarnation, what);
         }
         match what {
             Inbound::Message { conn, side, bytes } => {
                 let Conn { ppid, ends, .. } = &self.conns[conn];
-                let (ppid, assoc, open) = (*ppid, ends[side].assoc, ends[side].open);
-                if open {
-                    let sender = ends[1 - side].node;
-                    self.received(node, sender, ppid, &bytes);
+                let (ppid, assoc, deaf) = (*ppid, ends[side].assoc, ends[side].deaf);
+                if !deaf {
                     self.input(node, Input::Message { assoc, ppid, bytes: &bytes });
                 }
             }
@@ -424,7 +449,7 @@ impl World {
                 self.input(node, Input::Connected { assoc, dial: Some(dial), link, peer: &[peer] });
             }
             Inbound::ConnectFailed { dial } => self.input(node, Input::ConnectFailed { dial }),
-            Inbound::Closed { assoc } => {
+            Inbound::Closed { assoc, .. } => {
                 self.nodes[node].close_slot(assoc);
                 self.input(node, Input::Closed { assoc });
             }
@@ -460,6 +485,6 @@ pub enum Inbound {
     Accepted { conn: usize, from: SocketAddr },
     Connected { conn: usize, dial: DialId },
     ConnectFailed { dial: DialId },
-    Closed { assoc: AssocId },
+    Closed { conn: usize, assoc: AssocId },
     Datagram { from: SocketAddr, ppid: Ppid, bytes: Vec<u8> },
 }

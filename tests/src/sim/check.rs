@@ -108,6 +108,9 @@ impl Cluster {
         self.check_memory();
         self.check_storm();
         self.check_expected();
+        for r in 0..self.scenario.registrars {
+            self.check_listed(r);
+        }
         let Some(calm) = self.calm() else { return };
         if calm > self.bounds.takeovers {
             self.check_homes();
@@ -324,6 +327,32 @@ impl Cluster {
         }
     }
 
+    /// Where registrars do no worse than stand still, an element that stays is listed at each of the others at every
+    /// instant: a user that asks there finds its pool.
+    pub fn check_listed(&mut self, r: usize) {
+        if !self.scenario.steady || self.has_stood_still(r) {
+            return;
+        }
+        let Some(registrar) = self.world.nodes[r].registrar().filter(|registrar| registrar.is_serving()) else { return };
+        let space = registrar.handlespace();
+        for (at, host) in self.elements.iter().enumerate() {
+            let handle = pool_handle(host.pool);
+            let pool = PoolHandle::new(&handle).and_then(|handle| space.find_pool(handle));
+            let settled = host.elements.iter().filter(|mine| self.since(mine.since) > self.bounds.settled);
+            let lost = settled.map(|mine| mine.id).find(|id| pool.and_then(|p| space.find_element(p, *id)).is_none());
+            if let Some(id) = lost {
+                let detail = format!("R{r} does not list pool {}'s {id} of E{at}", host.pool);
+                return self.world.violated("the living stay listed", || detail);
+            }
+        }
+    }
+
+    /// Whether a registrar stands still, or has lately.
+    fn has_stood_still(&self, r: usize) -> bool {
+        let until = self.world.nodes[r].frozen_until;
+        until > Instant::ZERO && until + self.bounds.audit > self.world.now
+    }
+
     // ---- takeovers ----
 
     /// A registrar has died.
@@ -336,7 +365,7 @@ impl Cluster {
             let host = &self.elements[at];
             for mine in &host.elements {
                 let settled = !mine.leaving && self.since(mine.changed_at) > self.bounds.settled;
-                if settled && self.home_before(at) == Some(r) {
+                if settled && self.home_of(at) == Some(r) {
                     own.push((host.pool, mine.id));
                 }
             }
@@ -344,11 +373,6 @@ impl Cluster {
         let until = self.world.now + self.bounds.one_takeover + self.bounds.delay;
         let rehomed = until + self.bounds.rehome;
         self.watch.expected = Some(Expected { target, until, rehomed, elements: own, taken_over: false });
-    }
-
-    /// The home of an element host, whose process may have just ended.
-    fn home_before(&self, at: usize) -> Option<usize> {
-        self.home_of(at)
     }
 
     fn check_expected(&mut self) {

@@ -172,6 +172,9 @@ impl Cluster {
 
     fn registrar_told(&mut self, r: usize, event: RegistrarEvent) {
         self.check_event(r, event);
+        if matches!(event, RegistrarEvent::Removed { .. } | RegistrarEvent::EventsLost) {
+            self.check_listed(r);
+        }
         // Where events were lost, that may have been it.
         if matches!(event, RegistrarEvent::Left { .. } | RegistrarEvent::EventsLost) && self.leaving[r] {
             self.note(|| format!("R{r} has left"));

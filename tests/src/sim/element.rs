@@ -28,6 +28,8 @@ pub struct Mine {
     pub id: PeId,
     /// When the application last did something to it.
     pub changed_at: Instant,
+    /// Since when it has this identifier.
+    pub since: Instant,
     pub leaving: bool,
     pub value: u32,
     /// It was refused, or nobody answered.
@@ -102,7 +104,7 @@ impl Cluster {
         if !self.is_loud() || self.scenario.churn.is_none() {
             return;
         }
-        match self.rng.below(100) {
+        match self.rng.below(if self.scenario.steady { 50 } else { 100 }) {
             0..50 => self.update_policy(at),
             50..60 => self.add_element(at),
             60..75 => self.remove_element(at),
@@ -149,9 +151,7 @@ impl Cluster {
         let mine = &self.elements[at].elements;
         let id = self.elements[at].fixed_ids.iter().copied().find(|id| mine.iter().all(|mine| mine.id != *id));
         let value = self.rng.next() as u32;
-        let lifetime = Lifetime::from_secs(1)
-            .duration()
-            .map_or(Lifetime::INFINITE, |_| Lifetime::from_secs(self.scenario.lifetime.as_secs().max(1) as u32));
+        let lifetime = Lifetime::from_secs(self.scenario.lifetime.as_secs().max(1) as u32);
         let handle = pool_handle(pool);
         let info = ElementInfo {
             pool_handle: &handle,
@@ -166,7 +166,7 @@ impl Cluster {
             Ok::<_, rserpool_core::RegisterError>((key, pe.id(key)))
         });
         if let Some(Ok((key, Some(id)))) = registered {
-            self.elements[at].elements.push(Mine { key, id, changed_at: now, leaving: false, value, stopped: false });
+            self.elements[at].elements.push(Mine { key, id, changed_at: now, since: now, leaving: false, value, stopped: false });
             self.lives(at, id);
         }
     }
@@ -233,6 +233,7 @@ impl Cluster {
         let mut changed = Vec::new();
         for mine in &mut self.elements[at].elements {
             if let Some(id) = machine.id(mine.key).filter(|id| *id != mine.id) {
+                mine.since = self.world.now;
                 changed.push((std::mem::replace(&mut mine.id, id), id));
             }
         }

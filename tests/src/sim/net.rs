@@ -89,10 +89,6 @@ impl Net {
         self.breaches.retain(|(open, _)| *open != name);
     }
 
-    pub fn is_whole(&self) -> bool {
-        self.breaches.is_empty()
-    }
-
     pub fn blocks(&self, from: (NodeId, Kind), to: (NodeId, Kind)) -> bool {
         self.breaches.iter().any(|(_, breach)| breach.blocks(from, to))
     }
@@ -132,9 +128,5 @@ impl Net {
     pub fn resumption(&mut self) -> Duration {
         let most = self.config.retransmission * 4;
         self.rng.up_to(most)
-    }
-
-    pub fn random(&mut self, below: u64) -> u64 {
-        self.rng.below(below)
     }
 }

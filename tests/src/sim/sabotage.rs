@@ -48,8 +48,6 @@ pub enum Verdict {
     Instead(Vec<u8>),
     /// It is delivered, and this before it.
     After(Vec<u8>),
-    /// It is delivered, and this after it.
-    Also(Vec<u8>),
 }
 
 pub struct Saboteur {

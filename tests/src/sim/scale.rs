@@ -68,6 +68,7 @@ pub fn scale(registrars: usize, elements: usize, users: usize, time: Duration) -
         endpoint: EndpointConfig::new(),
         lifetime: Duration::from_secs(300),
         churn: None,
+        steady: true,
         demand: Duration::from_secs(60),
         faults: Vec::new(),
         quiet_at: begin,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rserpool_core::{EndpointConfig, EnrpConfig, Instant, RegistrarConfig};
 
+use super::bounds::Bounds;
 use super::net::{Breach, NetConfig};
 use super::rng::Rng;
 
@@ -37,6 +38,8 @@ pub struct Scenario {
     pub lifetime: Duration,
     /// The mean time between two acts of an application; `None`: there is no more than the first registration.
     pub churn: Option<Duration>,
+    /// The elements stay, whatever else an application does.
+    pub steady: bool,
     /// The mean time between two resolutions of a user.
     pub demand: Duration,
     pub faults: Vec<Fault>,
@@ -115,11 +118,18 @@ pub enum Mood {
     Takeovers,
     /// No churn; registrars restart.
     Joins,
+    /// Registrars stand still for a while, one after the other; the elements stay, and change their policy values only.
+    Stalls,
 }
 
 impl Mood {
-    pub const ALL: [(&'static str, Mood); 4] =
-        [("rough", Mood::Rough), ("calm", Mood::Calm), ("takeovers", Mood::Takeovers), ("joins", Mood::Joins)];
+    pub const ALL: [(&'static str, Mood); 5] = [
+        ("rough", Mood::Rough),
+        ("calm", Mood::Calm),
+        ("takeovers", Mood::Takeovers),
+        ("joins", Mood::Joins),
+        ("stalls", Mood::Stalls),
+    ];
 
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, mood)| *mood)
@@ -193,6 +203,7 @@ impl Scenario {
             endpoint,
             lifetime: s(rng.pick(&[60, 120, 300])),
             churn: (mood != Mood::Joins).then(|| s(rng.pick(&[30, 120, 600]))),
+            steady: mood == Mood::Stalls,
             demand: s(rng.pick(&[5, 20])),
             faults: Vec::new(),
             quiet_at: Instant::ZERO,
@@ -200,14 +211,14 @@ impl Scenario {
         };
         let bounds = scenario.bounds();
         let mut rng = root.fork(2);
-        let end = scenario.schedule(mood, &mut rng, bounds.settled);
+        let end = scenario.schedule(mood, &mut rng, bounds);
         scenario.quiet_at = end;
         scenario.ends_at = end + bounds.settled + bounds.settled + s(120);
         scenario
     }
 
     /// Draws the faults. Gives when they are over.
-    fn schedule(&mut self, mood: Mood, rng: &mut Rng, settled: Duration) -> Instant {
+    fn schedule(&mut self, mood: Mood, rng: &mut Rng, Bounds { settled, audit, .. }: Bounds) -> Instant {
         let unit = self.registrar.enrp.max_time_last_heard + self.registrar.enrp.max_time_no_response;
         let mut at = Instant::ZERO + unit;
         let n = self.registrars;
@@ -225,7 +236,11 @@ impl Scenario {
                 let over = begin + if rng.per_mille(500) { rng.up_to(unit / 4) } else { rng.up_to(unit * 3) };
                 let r = rng.index(n);
                 let name = episode * 16 + k;
-                let kind = if mood == Mood::Rough { rng.below(10) } else { rng.below(2) };
+                let kind = match mood {
+                    Mood::Rough => rng.below(10),
+                    Mood::Stalls => 3,
+                    _ => rng.below(2),
+                };
                 let mut push = |at, what| self.faults.push(Fault { at, what });
                 match kind {
                     0..=2 if !down[r] => {
@@ -271,7 +286,11 @@ impl Scenario {
                 end = end.max(begin).max(over);
             }
             // Some times it is mended before the next thing breaks, and some times it is not.
-            let pause = if mood == Mood::Rough && rng.per_mille(700) { rng.up_to(unit) } else { settled + unit };
+            let pause = match mood {
+                Mood::Rough if rng.per_mille(700) => rng.up_to(unit),
+                Mood::Stalls => audit + unit,
+                _ => settled + unit,
+            };
             at = end + pause;
         }
         self.faults.sort_by_key(|fault| fault.at);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use rserpool_core::wire::EnrpMessage;
-use rserpool_core::{Destination, DialId, Input, Instant, Ppid, RecvError};
+use rserpool_core::{Destination, Input, Instant, Ppid, RecvError};
 
 use super::assoc::{Attempt, Conn, Inbound};
 use super::clock::Clock;
@@ -91,15 +91,6 @@ pub struct Violation {
     pub detail: String,
 }
 
-/// A message that reached a process, for the checks that count.
-#[derive(Clone, Copy, Debug)]
-pub struct Receipt {
-    pub by: NodeId,
-    pub from: NodeId,
-    pub ppid: Ppid,
-    pub ty: u8,
-}
-
 pub struct World {
     pub now: Instant,
     pub nodes: Vec<Node>,
@@ -121,10 +112,6 @@ pub struct World {
     pub happenings: u64,
     rng: Rng,
     buf: Vec<u8>,
-    /// Refused inputs, in all.
-    pub refused: u64,
-    pub receipts: Vec<Receipt>,
-    pub wants_receipts: bool,
 }
 
 impl World {
@@ -146,9 +133,6 @@ impl World {
             happenings: 0,
             rng,
             buf: vec![0; BUFFER],
-            refused: 0,
-            receipts: Vec::new(),
-            wants_receipts: false,
         }
     }
 
@@ -278,7 +262,6 @@ impl World {
                 self.violated_by(n, "messages are well-formed", || format!("was sent a malformed message: {kind}"));
             }
             Err(error) => {
-                self.refused += 1;
                 self.trace.line(Detail::All, self.now, || format!("{} refuses it: {error}", self.nodes[n].name));
             }
         }
@@ -376,19 +359,9 @@ impl World {
                 Verdict::Drop => return,
                 Verdict::Instead(other) => return self.send(n, assoc, other),
                 Verdict::After(first) => self.send(n, assoc, first),
-                Verdict::Also(more) => {
-                    self.send(n, assoc, bytes.to_vec());
-                    return self.send(n, assoc, more);
-                }
             }
         }
         self.send(n, assoc, bytes.to_vec());
-    }
-
-    pub fn received(&mut self, by: NodeId, from: NodeId, ppid: Ppid, bytes: &[u8]) {
-        if self.wants_receipts {
-            self.receipts.push(Receipt { by, from, ppid, ty: bytes[0] });
-        }
     }
 
     /// Calls a pool element, and drains it.
@@ -423,11 +396,6 @@ impl World {
         let Some(Machine::Registrar(machine)) = &mut self.nodes[n].machine else { return };
         call(machine, now);
         self.drain(n);
-    }
-
-    /// An attempt's name, for a scenario that dials by hand.
-    pub fn is_dialling(&self, n: NodeId, dial: DialId) -> bool {
-        self.nodes[n].dials.iter().any(|(name, _)| *name == dial)
     }
 }
 
