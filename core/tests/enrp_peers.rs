@@ -472,3 +472,23 @@ fn a_peer_that_never_speaks_is_given_up_with_its_association_at_once() {
     assert!(sim.run_until(|s| s.peer_view(registrar, 9).is_none(), secs(70)));
     assert_eq!(sim.nodes[registrar].disconnects, 1, "in the same drain");
 }
+
+/// RFC 5353, 3.4.3: the answer that is missing may lie in a socket of a registrar that stood still.
+#[test]
+fn a_peer_is_not_held_for_dead_by_a_registrar_that_stood_still() {
+    for answers in [true, false] {
+        let mut sim = Sim::new(1);
+        let registrar = sim.enrp_registrar(&[]);
+        let peer = sim.enrp_peer(registrar, 5);
+        let suspected = |s: &Sim| s.peer_state(registrar, 5) == Some(PeerState::Suspected);
+        assert!(sim.run_until(suspected, Duration::from_secs(70)));
+        sim.now = sim.now + Duration::from_secs(30);
+        sim.input(registrar, rserpool_core::Input::Timeout).unwrap();
+        assert!(suspected(&sim));
+        if answers {
+            sim.tell(peer, presence(false, None));
+        }
+        sim.run_secs(10);
+        assert_eq!(sim.peer_state(registrar, 5), answers.then_some(PeerState::Active));
+    }
+}

@@ -438,6 +438,27 @@ fn an_element_that_answers_to_the_winner_stays() {
     assert_eq!(sim.homes(registrar), [(b"p".to_vec(), 1, REGISTRAR)]);
 }
 
+/// RFC 5352, 3.4, KA2.4: it looks for a registrar itself, finds the winner, and then hears from it by the other association.
+#[test]
+fn an_element_that_comes_while_it_is_asked_may_take_either_association() {
+    let (mut sim, registrar, target, _) = world(RegistrarConfig::new(), &[]);
+    let element = sim.script();
+    let at = Some(Transport::Tcp(address_of(element)));
+    sim.tell(target, add(b"p", PoolElementParam { asap_transport: at, ..owned(TARGET, 1, 7) }));
+    sim.lose(target.node, target.assoc);
+    assert!(sim.run_until(|s| taken_over(s, registrar).is_some(), secs(6)));
+    sim.run_for(millis(100));
+    let asked = sim.received(element)[0].0;
+    let (own, _) = sim.connect(element, registrar);
+    sim.send(element, own, registration(b"p", PoolElementParam { asap_transport: at, ..param(1, 7) }));
+    sim.run_for(millis(100));
+    sim.send(element, asked, ack(b"p", 1));
+    sim.run_for(millis(100));
+    sim.lose(element, own);
+    sim.run_secs(12);
+    assert_eq!(sim.homes(registrar), [(b"p".to_vec(), 1, REGISTRAR)]);
+}
+
 #[test]
 fn several_elements_behind_one_transport_share_an_association() {
     let (mut sim, registrar, target, _) = world(RegistrarConfig::new(), &[]);

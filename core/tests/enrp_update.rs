@@ -295,6 +295,52 @@ fn a_contested_element_that_answers_is_claimed_back() {
     assert_eq!((updates[0].2.action, updates[0].2.element.home), (UpdateAction::Add, ServerId(REGISTRAR)));
 }
 
+/// Its home was asked nothing yet when the other registrar says so again.
+#[test]
+fn an_element_that_is_announced_twice_is_contested_still() {
+    let (mut sim, registrar, low, _) = with_peers();
+    sim.registered(&info_with_id(b"p", 3), &[registrar]);
+    sim.run_for(Duration::from_millis(50));
+    sim.tell(low, add(b"p", owned(5, 3, 7)));
+    sim.tell(low, add(b"p", owned(5, 3, 7)));
+    sim.run_secs(2);
+    assert_eq!(sim.homes(registrar), [(b"p".to_vec(), 3, REGISTRAR)]);
+}
+
+/// RFC 5353, 3.6.3, step 5: the other registrar has given it up before the element was asked.
+#[test]
+fn a_contested_element_that_the_other_registrar_does_not_list_any_more_stays() {
+    let (mut sim, registrar, low, _) = with_peers();
+    sim.registered(&info_with_id(b"p", 3), &[registrar]);
+    sim.run_for(Duration::from_millis(50));
+    sim.tell(low, add(b"p", owned(5, 3, 7)));
+    sim.tell(low, presence(false, Some(0xffff)));
+    assert!(!sim.hears_of(low, ty::TABLE_REQUEST).is_empty());
+    sim.table(low, false, &[]);
+    assert_eq!(sim.elements_at(registrar), 1);
+    sim.run_secs(2);
+    assert_eq!(sim.homes(registrar), [(b"p".to_vec(), 3, REGISTRAR)]);
+}
+
+/// RFC 5353, 3.6.3: a registrar that stood still reads anew what its peers own. An old table of theirs that names another
+/// home than this one is answered by the element, and all hear the answer: they may have believed the table.
+#[test]
+fn an_element_that_a_table_gives_to_another_registrar_is_announced_again_if_it_answers() {
+    let (mut sim, registrar, low, high) = with_peers();
+    sim.registered(&info_with_id(b"p", 3), &[registrar]);
+    sim.run_for(Duration::from_millis(50));
+    sim.now = sim.now + secs(90);
+    sim.input(registrar, rserpool_core::Input::Timeout).unwrap();
+    sim.run_for(Duration::from_millis(50));
+    assert!(!sim.hears_of(low, ty::TABLE_REQUEST).is_empty());
+    sim.hears(high);
+    sim.table(low, false, &[(b"p", &[owned(5, 3, 7)])]);
+    sim.run_secs(2);
+    assert_eq!(sim.homes(registrar), [(b"p".to_vec(), 3, REGISTRAR)]);
+    let heard = sim.hears_of(high, ty::UPDATE);
+    assert!(updates(&heard).iter().any(|(.., update)| update.action == UpdateAction::Add));
+}
+
 #[test]
 fn an_element_may_deregister_at_a_registrar_that_is_not_its_home() {
     for noticed in [true, false] {

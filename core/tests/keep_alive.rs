@@ -7,8 +7,8 @@ use std::time::Duration;
 use harness::*;
 use rserpool_core::wire::{AsapMessage, Lifetime};
 use rserpool_core::{
-    AssocId, ElementEvent, ElementInfo, EndpointConfig, Home, PeId, RegistrarConfig, RegistrarEvent, RemovalReason,
-    ServerId,
+    AssocId, ElementEvent, ElementInfo, EndpointConfig, Home, Input, PeId, RegistrarConfig, RegistrarEvent,
+    RemovalReason, ServerId,
 };
 
 fn acks(received: &[(AssocId, Vec<u8>)]) -> Vec<(Vec<u8>, PeId)> {
@@ -34,6 +34,24 @@ fn with_script(sim: &mut Sim, config: RegistrarConfig) -> (NodeId, NodeId, Assoc
     sim.run_for(Duration::from_millis(100));
     sim.received(pe);
     (registrar, pe, assoc)
+}
+
+/// RFC 5352, 3.5: an answer is late by when it was given, not by when a registrar that stood still comes to read it.
+#[test]
+fn nobody_is_held_for_dead_by_a_registrar_that_stood_still() {
+    for answers in [true, false] {
+        let mut sim = Sim::new(1);
+        let (registrar, pe, assoc) = with_script(&mut sim, RegistrarConfig::new());
+        assert!(sim.run_until(|s| !s.sent(registrar, KEEP_ALIVE).is_empty(), Duration::from_secs(60)));
+        sim.now = sim.now + Duration::from_secs(20);
+        sim.input(registrar, Input::Timeout).unwrap();
+        assert_eq!(sim.elements_at(registrar), 1, "its answer may lie in a socket");
+        if answers {
+            sim.send(pe, assoc, ack(b"echo", 5));
+        }
+        sim.run_secs(8);
+        assert_eq!(sim.elements_at(registrar), usize::from(answers));
+    }
 }
 
 /// KA1: "If the Pool Handle does not match, the PE MUST silently discard the message."

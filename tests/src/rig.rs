@@ -9,6 +9,8 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::lab::rserpool;
+
 /// A network with the host at `10.77.N.1` and the guest N at `10.77.N.2`, each over a cable of its own.
 pub struct Rig {
     namespace: String,
@@ -93,7 +95,7 @@ impl Rig {
 
     /// Starts the `rserpool` command on the host.
     pub fn rserpool(&self, args: &[&str]) -> Process {
-        let mut command = self.command(binary("rserpool"));
+        let mut command = self.command(rserpool());
         command.args(args);
         Process::start(&format!("rserpool {}", args.join(" ")), command)
     }
@@ -112,7 +114,7 @@ impl Rig {
 
     /// The elements of a pool, as `rserpool resolve` prints them.
     pub fn resolve(&self, pool: &str, registrar: &str) -> String {
-        self.output(binary("rserpool"), &["resolve", pool, "--registrar", registrar])
+        self.output(rserpool(), &["resolve", pool, "--registrar", registrar])
     }
 
     /// A program that runs on the host, in the rig's network.
@@ -316,27 +318,19 @@ fn firmware() -> PathBuf {
     firmware_target().join("thumbv7m-none-eabi/release")
 }
 
-/// Builds the images and the command, where that was not done yet.
+/// Builds the images, where that was not done yet.
 fn build() -> Result<(), String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut images = Command::new(&cargo);
+    let mut images = Command::new(cargo);
     images.current_dir(workspace().join("transport-embassy/firmware"));
     images.args(["build", "--quiet", "--locked", "--release", "--features", "multicast", "--target-dir"]);
     images.arg(firmware_target());
     if !has_target() {
         images.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=core");
     }
-    let mut command = Command::new(&cargo);
-    command.current_dir(workspace()).args(["build", "--quiet", "--package", "rserpool-std", "--bin", "rserpool"]);
-    command.arg("--target-dir").arg(executables().parent().unwrap());
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    for mut build in [images, command] {
-        let status = build.status().map_err(|error| format!("{build:?}: {error}"))?;
-        if !status.success() {
-            return Err(format!("{build:?} failed"));
-        }
+    let status = images.status().map_err(|error| format!("{images:?}: {error}"))?;
+    if !status.success() {
+        return Err(format!("{images:?} failed"));
     }
     Ok(())
 }

@@ -40,6 +40,12 @@ fn joins() {
 }
 
 #[test]
+fn stalls() {
+    let outcomes = all_is_well(Mood::Stalls, 0..5);
+    assert!(outcomes.iter().map(|outcome| outcome.takeovers).sum::<u64>() > 2);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in 1000..1002 {
         let (once, again) = (run(seed, Options::default()), run(seed, Options::default()));

@@ -40,6 +40,8 @@ pub(crate) struct Watch {
     pub(crate) state: WatchState,
     /// Its home registrar has yet to list it (RFC 5353, 3.6.3, step 1).
     pub(crate) marked: bool,
+    /// Another registrar holds itself for the home. If the element answers to this one, all are to hear it.
+    pub(crate) contested: bool,
 }
 
 impl Watch {
@@ -50,6 +52,7 @@ impl Watch {
         bad_reports: 0,
         state: WatchState::Idle,
         marked: false,
+        contested: false,
     };
 
     /// The association that the element is bound to.

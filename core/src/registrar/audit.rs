@@ -187,7 +187,13 @@ impl Registrar<'_> {
         let mut at = self.handlespace.next_owned(owner, None);
         while let Some(element) = at {
             at = self.handlespace.next_owned(owner, at);
-            if self.handlespace.watch(element).is_some_and(|watch| watch.marked) {
+            if !self.handlespace.watch(element).is_some_and(|watch| watch.marked) {
+                continue;
+            }
+            if self.is_connected(element) {
+                // It is contested, and the other side has given it up.
+                self.contest(element);
+            } else {
                 self.remove(element, RemovalReason::Unlisted);
                 removed = removed.saturating_add(1);
             }

@@ -188,6 +188,13 @@ impl Registrar<'_> {
         }
     }
 
+    /// Whether an association was opened to where an element is reached.
+    pub(super) fn is_claim_of(&self, assoc: AssocId, element: ElementRef) -> bool {
+        let claim = self.claims.0.as_slice().iter().find(|claim| claim.state == State::Open(assoc));
+        let place = |element| self.handlespace.asap_transport_bytes(element);
+        claim.is_some_and(|claim| !place(element).is_empty() && place(claim.element) == place(element))
+    }
+
     fn is_claimed(&self, element: ElementRef) -> bool {
         self.handlespace.watch(element).is_some_and(|watch| watch.state == WatchState::Claimed)
     }

@@ -149,6 +149,10 @@ impl Registrar<'_> {
         if peer.due > now || peer.id.is_none() {
             return;
         }
+        if peer.state == PeerState::Suspected && now < self.patience {
+            self.peers.at_mut(at).due = self.patience;
+            return;
+        }
         match peer.state {
             PeerState::Active => {
                 let until = now + self.config.enrp.no_response();

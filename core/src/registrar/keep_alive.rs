@@ -39,10 +39,16 @@ impl Registrar<'_> {
     ) -> Result<(), RecvError> {
         let element = self.element(message.pool_handle, message.id).ok_or(RecvError::Unexpected)?;
         if self.assoc_of(element) != Some(assoc) {
-            return Err(RecvError::NotOwner);
+            // One that came by itself while it was claimed (RFC 5353, 3.5.2) takes the association that was opened to it,
+            // and leaves its own (RFC 5352, 3.4, KA2.4). Nobody else is at the other end of that.
+            if self.home_of(element) != Some(self.id) || !self.is_claim_of(assoc, element) {
+                return Err(RecvError::NotOwner);
+            }
+            self.bind(element, assoc);
         }
         self.stats.keep_alive_acks = self.stats.keep_alive_acks.wrapping_add(1);
-        if self.home_of(element) != Some(self.id) {
+        let contested = self.handlespace.watch(element).is_some_and(|watch| watch.contested);
+        if contested || self.home_of(element) != Some(self.id) {
             // It was asked since another registrar holds itself for its home, or has offered it.
             self.become_home(element)?;
         }
@@ -143,6 +149,10 @@ impl Registrar<'_> {
                 (WatchState::Idle, Some(_)) => return None,
             }
         };
+        if now < self.patience && matches!(reason, RemovalReason::Expired | RemovalReason::Unreachable) {
+            self.handlespace.set_timer(element, self.patience);
+            return None;
+        }
         // 3.2: the element is told that its registration is over. So is one that did not acknowledge: if it was only
         // slow it can register again. Not one that does not suit the pool: it would make it anew at once, before the
         // elements are there that it has to give way to. It is refused when it registers the next time.

@@ -47,7 +47,7 @@ use reply::Reply;
 use startup::Startup;
 use subscription::Subscriptions;
 use takeover::Takeover;
-use update::PendingUpdate;
+use update::{CONTEST_DELAY, PendingUpdate};
 
 use crate::endpoint::{announcement, earliest};
 use crate::events::{Events, Queued};
@@ -63,6 +63,8 @@ const EVENTS: usize = 16;
 const MAX_CLOSING: usize = 8;
 /// How many attempts to connect can wait to be abandoned.
 const MAX_ABANDONED: usize = 8;
+/// A registrar stood still if it comes too late by this part of the time that an answer may take.
+const STOOD_STILL: u32 = 5;
 
 /// A registrar: nobody calls it but its adapter, with what pool elements, pool users and other registrars send.
 ///
@@ -82,6 +84,8 @@ pub struct Registrar<'s> {
     config: RegistrarConfig,
     id: ServerId,
     now: Instant,
+    /// After this registrar stood still nobody counts as dead before that.
+    patience: Instant,
     rng: Rng,
     handlespace: Handlespace<'s>,
     assocs: Assocs<'s>,
@@ -226,6 +230,7 @@ impl<'s> Registrar<'s> {
         Registrar {
             id,
             now,
+            patience: Instant::ZERO,
             rng,
             handlespace,
             assocs,
@@ -275,7 +280,15 @@ impl<'s> Registrar<'s> {
         self.subscriptions.count()
     }
 
+    /// Time goes on. Where a deadline has long passed, this registrar stood still: signs of life, renewals, and the news that
+    /// elements have gone to another registrar, may lie in its sockets. Who is silent by the clock has time to be heard.
     fn advance(&mut self, now: Instant) {
+        let answer = self.config.keep_alive_timeout.max(self.config.enrp.no_response());
+        if self.next_deadline().is_some_and(|due| now > due + answer / STOOD_STILL) {
+            self.patience = now + answer + CONTEST_DELAY;
+            // A peer that has given this registrar up has not told it of changes since, even where they are still connected.
+            self.peers.for_each(|_, peer| peer.stood_still());
+        }
         self.now = self.now.max(now);
     }
 

@@ -213,6 +213,13 @@ impl PeerSlot {
             PeerSlot { next_free, in_use: true, configured: true, link, port, addresses, dial_at, ..PeerSlot::EMPTY };
     }
 
+    /// This registrar stood still: what the peer owns is to be read anew.
+    pub(super) fn stood_still(&mut self) {
+        if self.was_connected && self.sync == Sync::Idle {
+            self.sync = Sync::Wanted;
+        }
+    }
+
     pub(super) fn is_at(&self, link: Link, addresses: &[SocketAddr]) -> bool {
         self.link == link && self.addresses().any(|own| addresses.contains(&own))
     }

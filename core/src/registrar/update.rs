@@ -17,7 +17,7 @@ const TAKEOVER_SUGGESTED: u8 = 0x01;
 
 /// How long to wait before an element is asked whose it is: one that has just gone to another registrar closes its
 /// association meanwhile. It also keeps two elements with the same identifier from being moved to and fro without a pause.
-const CONTEST_DELAY: Duration = Duration::from_millis(500);
+pub(super) const CONTEST_DELAY: Duration = Duration::from_millis(500);
 
 /// The announcement that is being made. Since a machine is drained after each input, and looks after one element at a
 /// time, there is one at most.
@@ -212,7 +212,7 @@ impl Registrar<'_> {
             return Err(RecvError::Unexpected);
         }
         let known = self.element(pool_handle, element.id);
-        let contested = known.filter(|known| self.is_held(*known));
+        let contested = known.filter(|known| self.is_connected(*known));
         // A table shows what a peer believes, which may be older than what this registrar knows first-hand.
         if let (Some(contested), Source::Table) = (contested, source) {
             self.contest(contested);
@@ -271,19 +271,19 @@ impl Registrar<'_> {
         RecvError::NotOwner
     }
 
-    /// Whether an element is this registrar's by first-hand knowledge: it is its own, and their association is open.
-    fn is_held(&self, element: ElementRef) -> bool {
-        self.home_of(element) == Some(self.id) && self.is_connected(element)
-    }
-
-    fn is_connected(&self, element: ElementRef) -> bool {
+    /// Whether what is known of an element is known first-hand: their association is open. It is this registrar's own, or
+    /// contested.
+    pub(super) fn is_connected(&self, element: ElementRef) -> bool {
         self.assoc_of(element).is_some_and(|assoc| self.assocs.get(assoc).is_some())
     }
 
-    /// An element of another registrar becomes this one's, and all peers are told.
+    /// An element of another registrar, or one that another one wants, is this one's, and all peers are told.
     pub(super) fn become_home(&mut self, element: ElementRef) -> Result<(), RecvError> {
         if self.handlespace.set_home(element, self.id).is_err() {
             return Err(RecvError::Full);
+        }
+        if let Some(watch) = self.handlespace.watch_mut(element) {
+            watch.contested = false;
         }
         self.announce_add(element);
         if let Some(pool) = self.pool_of(element) {
@@ -294,12 +294,14 @@ impl Registrar<'_> {
 
     /// Another registrar holds itself for the home of an element that is connected to this one. The element itself knows:
     /// it is asked, and if it answers it is this registrar's (`keep_alive_ack`).
-    fn contest(&mut self, element: ElementRef) {
-        let state = self.handlespace.watch(element).map(|watch| watch.state);
+    pub(super) fn contest(&mut self, element: ElementRef) {
+        let Some(watch) = self.handlespace.watch_mut(element) else { return };
         if self.leave.is_leaving() {
             // It was offered, and taken.
-            self.watch_as_foreign(element);
-        } else if !matches!(state, Some(WatchState::KeepAliveSent | WatchState::ProbeWanted)) {
+            return self.watch_as_foreign(element);
+        }
+        watch.contested = true;
+        if !matches!(watch.state, WatchState::KeepAliveSent | WatchState::ProbeWanted) {
             let due = self.now + CONTEST_DELAY;
             self.watch(element, WatchState::ProbeWanted, due);
         }
@@ -308,6 +310,9 @@ impl Registrar<'_> {
     /// Nothing is to be done for an element of a peer but to forget it if it is never heard of again.
     pub(super) fn watch_as_foreign(&mut self, element: ElementRef) {
         self.unbind(element);
+        if let Some(watch) = self.handlespace.watch_mut(element) {
+            watch.contested = false;
+        }
         self.watch(element, WatchState::Idle, Instant::MAX);
     }
 }

@@ -20,7 +20,7 @@ Usage: simulate [--seeds N] [--from SEED] [--for SECONDS] [--jobs N] [--mood MOO
   --jobs N         run so many at a time; as many as there are processors if it is not said
   --replay SEED    run one seed and show what happened; with --all, every message
   --mood MOOD      rough (faults of all kinds; if it is not said), calm (no fault), takeovers (registrars die one
-                   by one), joins (registrars restart, nothing else changes)
+                   by one), joins (registrars restart, nothing else changes), stalls (registrars stand still for a while)
   --sabotage KIND  let the network do what a broken registrar would: lost-del-pe, wrong-arbitration, no-arbitration,
                    expired-cursor, stale-add-pe
   --scale          3, 10, 25 and 50 registrars with 10,000 elements and 1,000 users, for an hour: messages and bytes

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use rserpool_core::{AssocId, DialId, Input, Instant, Link, Ppid};
 
-use super::rng::mix;
 use super::node::{Kind, NodeId, asap_at, enrp_at, ip, node_at};
 use super::trace::Detail;
 use super::world::{Happening, World};
@@ -393,7 +392,7 @@ impl World {
     // ---- what reaches a process ----
 
     /// When a process reads something. One that was frozen finds all that has come meanwhile: what came by one association
-    /// is in its order, also before its end; which association is read first, nobody knows, and some time passes.
+    /// is in its order, also before its end. The timers that have passed go off first.
     fn is_read_at(&self, node: NodeId, what: &Inbound) -> Instant {
         let frozen_until = self.nodes[node].frozen_until;
         if frozen_until == Instant::ZERO {
@@ -407,9 +406,8 @@ impl World {
             Inbound::ConnectFailed { dial } => u64::from(dial.0),
             Inbound::Datagram { .. } => u64::MAX,
         };
-        let salt = mix(frozen_until.as_micros() ^ node as u64);
-        let most = if salt & 1 == 0 { Duration::from_millis(1) } else { self.net.config.latency.1 * 4 };
-        frozen_until + Duration::from_micros(mix(salt ^ source) % most.as_micros() as u64)
+        // A few milliseconds are enough for an order, the oldest first, and for some answers of peers.
+        frozen_until + Duration::from_micros(source & 0xfff)
     }
 
     fn inbox(&mut self, node: NodeId, incarnation: u32, what: Inbound) {

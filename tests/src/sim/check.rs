@@ -333,9 +333,15 @@ impl Cluster {
         if !self.scenario.steady || self.has_stood_still(r) {
             return;
         }
-        let Some(registrar) = self.world.nodes[r].registrar().filter(|registrar| registrar.is_serving()) else { return };
+        let Some(registrar) = self.world.nodes[r].registrar().filter(|registrar| registrar.is_serving()) else {
+            return;
+        };
         let space = registrar.handlespace();
         for (at, host) in self.elements.iter().enumerate() {
+            if self.since(host.moved_at) <= self.bounds.delay * 4 {
+                // It leaves one association for another one, and the end of the first may be seen first.
+                continue;
+            }
             let handle = pool_handle(host.pool);
             let pool = PoolHandle::new(&handle).and_then(|handle| space.find_pool(handle));
             let settled = host.elements.iter().filter(|mine| self.since(mine.since) > self.bounds.settled);

@@ -17,6 +17,8 @@ pub struct ElementHost {
     /// The registrars that it is configured with.
     pub knows: Vec<NodeId>,
     pub elements: Vec<Mine>,
+    /// When it last lost or changed its home.
+    pub moved_at: Instant,
     /// With which identifiers it comes back; none for random ones.
     fixed_ids: Vec<PeId>,
 }
@@ -63,7 +65,14 @@ impl Cluster {
         let pool = self.rng.index(self.scenario.pools);
         let ids = if self.rng.per_mille(200) { self.scenario.elements_per_host } else { 0 };
         let fixed_ids = (0..ids).map(|k| PeId((at * 16 + k + 1) as u32)).collect();
-        self.elements.push(ElementHost { node, pool, knows, elements: Vec::new(), fixed_ids });
+        self.elements.push(ElementHost {
+            node,
+            pool,
+            knows,
+            elements: Vec::new(),
+            moved_at: self.world.now,
+            fixed_ids,
+        });
         // They come one after the other.
         let first = self.rng.up_to(self.scenario.registrar.enrp.max_time_last_heard);
         self.world.queue.push(self.world.now + first, Happening::Act { node, incarnation: 0 });
@@ -166,7 +175,15 @@ impl Cluster {
             Ok::<_, rserpool_core::RegisterError>((key, pe.id(key)))
         });
         if let Some(Ok((key, Some(id)))) = registered {
-            self.elements[at].elements.push(Mine { key, id, changed_at: now, since: now, leaving: false, value, stopped: false });
+            self.elements[at].elements.push(Mine {
+                key,
+                id,
+                changed_at: now,
+                since: now,
+                leaving: false,
+                value,
+                stopped: false,
+            });
             self.lives(at, id);
         }
     }
@@ -220,6 +237,9 @@ impl Cluster {
                 }
                 let pause = self.scenario.registrar.keep_alive_timeout;
                 self.element_acts_at(at, now + pause);
+            }
+            ElementEvent::HomeFound(_) | ElementEvent::HomeLost | ElementEvent::HomeAdopted(_) => {
+                self.elements[at].moved_at = now;
             }
             _ => {}
         }

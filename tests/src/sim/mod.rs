@@ -20,6 +20,7 @@
 //! | memory, no storm, identifiers are unique | always |
 //! | a takeover is in time, one winner, a takeover loses no element | after a death, if all was well before |
 //! | a start copies everything | after a restart, if all was well before |
+//! | the living stay listed | always, in the mood `stalls`, at registrars that did not stand still lately |
 //! | takeovers complete, the dead do not stay, nobody is served the dead | a bound after the last fault, under load |
 //! | the living are registered, message counts, users find the living | a bound after the last fault, under load |
 //! | one handlespace, registrars serve, peers know each other | at the end, after a quiet period |

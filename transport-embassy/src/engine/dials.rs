@@ -6,7 +6,6 @@ use core::net::SocketAddr;
 use arrayvec::ArrayVec;
 use rserpool_core::{DialId, Input, Instant, Ppid};
 
-use super::after;
 use super::slots::State;
 use super::turn::Turn;
 use crate::carrier::{Carrier, Dialled, Host, Status};
@@ -117,7 +116,7 @@ where
             let Some(dial) = self.dials.get_mut(at) else { break };
             match self.carrier.dial(slot, &dial.to, dial.attempt) {
                 Dialled::Started => {
-                    let until = after(self.now, self.engine.config.connect_timeout);
+                    let until = self.now + self.engine.config.connect_timeout;
                     dial.stage = Stage::Connecting { slot, until };
                     let (id, ppid) = (dial.id, dial.ppid);
                     self.set_ppid(slot, ppid);

@@ -2,7 +2,6 @@
 
 use rserpool_core::{Input, Instant};
 
-use super::after;
 use super::dials::Dial;
 use super::slots::State;
 use super::turn::Turn;
@@ -86,7 +85,7 @@ where
         };
         for slot in self.slots.iter() {
             match slot.state {
-                State::Open { idle: Some(since) } => earlier(after(since, idle_timeout)),
+                State::Open { idle: Some(since) } => earlier(since + idle_timeout),
                 State::Closing(until) => earlier(until),
                 _ => {}
             }

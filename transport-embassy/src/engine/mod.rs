@@ -8,7 +8,6 @@ mod slots;
 mod turn;
 
 use core::net::IpAddr;
-use core::time::Duration;
 
 use rserpool_core::{AssocId, Instant, Ppid};
 
@@ -80,9 +79,4 @@ impl Engine {
         let Memory { slots, dials, buf } = memory;
         Turn { engine: self, slots, dials, now, machine, carrier, host, buf, tell, wait: None, more: false }.run()
     }
-}
-
-/// `now + duration`, and "never" stays never.
-fn after(now: Instant, duration: Duration) -> Instant {
-    now + duration
 }

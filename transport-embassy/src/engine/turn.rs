@@ -4,7 +4,7 @@ use rserpool_core::{AssocId, Destination, Input, Instant, Output, Ppid, Transmit
 
 use super::dials::Dial;
 use super::slots::{Slot, State};
-use super::{Again, Engine, Unsent, after};
+use super::{Again, Engine, Unsent};
 use crate::carrier::{Carrier, Host, Received, Sent, Status};
 use crate::role::Role;
 
@@ -75,7 +75,7 @@ where
                         Sent::Yes => self.touch(slot),
                         // The bytes stay where the machine has made them, at the start of the buffer.
                         Sent::Full => {
-                            let until = after(self.now, self.engine.config.write_stall);
+                            let until = self.now + self.engine.config.write_stall;
                             self.engine.unsent = Some(Unsent { to, ppid, len, until });
                         }
                         Sent::TooLong => self.never_fits(to, len),
@@ -100,7 +100,7 @@ where
                     warn!("a message of {} bytes is longer than the buffer; the connections are closed", _needed);
                     if core::mem::replace(&mut cleared, true) {
                         // Not even then. It is tried again later.
-                        self.wait = Some(after(self.now, self.engine.config.network_check));
+                        self.wait = Some(self.now + self.engine.config.network_check);
                         return;
                     }
                     self.clear();
@@ -145,7 +145,7 @@ where
             State::Dialling(dial) => self.serve_dial(slot, dial),
             State::Open { idle } => {
                 self.read(slot);
-                let idle_until = idle.map(|since| after(since, self.engine.config.idle_timeout));
+                let idle_until = idle.map(|since| since + self.engine.config.idle_timeout);
                 if idle_until.is_some_and(|until| until <= self.now) && self.can_handle() {
                     debug!("a connection was idle for too long");
                     self.lost(slot);
@@ -226,7 +226,7 @@ where
     /// Ends a connection, and waits for the rest of it.
     pub(super) fn end(&mut self, slot: usize) {
         self.carrier.close(slot);
-        self.set(slot, State::Closing(after(self.now, self.engine.config.close_timeout)));
+        self.set(slot, State::Closing(self.now + self.engine.config.close_timeout));
     }
 
     pub(super) fn set(&mut self, slot: usize, state: State) {

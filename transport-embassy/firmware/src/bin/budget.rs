@@ -9,7 +9,7 @@ use embassy_net::{Stack, StackResources};
 use rserpool_firmware::board;
 use static_cell::ConstStaticCell;
 
-/// Sockets of the machines: `tests/budget` has them from here.
+/// Sockets of the machines.
 const SOCKETS: usize = 1
     + 2 * cfg!(feature = "budget-element") as usize
     + 2 * cfg!(feature = "budget-user") as usize

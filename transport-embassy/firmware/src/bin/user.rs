@@ -8,7 +8,7 @@ use embassy_net::tcp::TcpSocket;
 use embassy_net::{IpEndpoint, Stack, StackResources};
 use embassy_time::{Duration, Instant, Timer, with_timeout};
 use rserpool_core::{EndpointConfig, PeId, PoolUser, Ppid, UserStorage};
-use rserpool_embassy::{Channel, ChannelBuffers, Chosen, Config, Handle, Resources, Runner};
+use rserpool_embassy::{Channel, ChannelBuffers, Chosen, Config, Resources, Runner};
 use rserpool_firmware::{board, say};
 use static_cell::ConstStaticCell;
 
@@ -65,18 +65,13 @@ async fn user(spawner: Spawner, stack: Stack<'static>, args: &'static board::Arg
             false => {
                 failovers += 1;
                 say!("{:#010x} does not answer", element.id.0);
-                fail_over(user, pool, element);
+                user.report_failure(pool, element.id);
             }
         }
         Timer::after_millis(100).await;
     }
     say!("{} requests were served, {} had to be repeated", served, failovers);
     board::exit(served > 0);
-}
-
-/// The pool's other elements are used from now on, and the registrar is told.
-fn fail_over(user: Handle<'_, User>, pool: rserpool_core::Resolution, element: Chosen) {
-    user.report_failure(pool, element.id);
 }
 
 /// One request over a connection of its own.

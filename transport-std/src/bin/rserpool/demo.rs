@@ -33,7 +33,7 @@ without warning, comes back later, and another one leaves in good order.
 Second act: three registrars with one handlespace (processes of their own) and three pool elements. The registrar that
 is the elements' home is killed; another one takes over, and the elements follow it. The first one comes back and copies
 the handlespace. The user's requests go on all the time. The timers are shorter than the RFC's.
-It takes about 18 seconds.
+It takes about 15 seconds.
 
 Examples:
   rserpool demo                              watch it
