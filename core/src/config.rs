@@ -26,7 +26,8 @@ pub struct EndpointConfig {
     #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
     pub t4_reregistration: Duration,
     /// T5-Serverhunt: how long to wait for associations to registrars before others are tried (RFC 5352, 3.6). It
-    /// doubles with each round, up to `retran_max`. 10 s.
+    /// doubles with each round, up to `retran_max`. A pool element that has lost its home begins within a tenth of it,
+    /// at random, so that a registrar's elements do not all come to the next one at once. 10 s.
     #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
     pub t5_server_hunt: Duration,
     /// T7-ENRPoutdate: how long an announced registrar is remembered. 5 s.

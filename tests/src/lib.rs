@@ -1,5 +1,7 @@
 //! What the tests share.
 
+pub mod documents;
+pub mod hosts;
 pub mod lab;
 pub mod rig;
 pub mod scene;

@@ -313,6 +313,10 @@ impl Machine for PoolElement<'_> {
             _ => {}
         }
         let change = self.endpoint.handle(input)?;
+        if matches!(change, HomeChange::Lost) {
+            let Endpoint { hunt, now, rng, .. } = &mut self.endpoint;
+            hunt.spread(*now, rng);
+        }
         self.home_changed(change);
         Ok(())
     }
