@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::compat::Compat;
+use crate::rate::Rate;
 use crate::wire::Lifetime;
 
 /// The timers and thresholds of a pool element or pool user (RFC 5352, 7.1 and 7.2), with the RFC's defaults.
@@ -57,9 +58,59 @@ pub struct EndpointConfig {
     /// that it dials from is none that can be dialled. It is part of the registration. Over SCTP the association's own
     /// port serves. 0.
     pub asap_port: u16,
+    /// How often the endpoint sends what could be too much for others, and what others can make it do.
+    pub rates: EndpointRates,
     /// Whether the registrars are rsplib's, which take registration lives for milliseconds. [`Compat::Auto`] is the same as
     /// [`Compat::Rfc`] here.
     pub compat: Compat,
+}
+
+/// How often an endpoint does what could be too much for others, and what others could make it do too often. What is
+/// admitted later is done later, unless it says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct EndpointRates {
+    /// Registrations of all elements of the endpoint, with those that tell new policy values: only the latest are told.
+    /// Half of what a registrar takes of one association, since an element that it refuses stops. 500/s, 5,000 at once.
+    pub registrations: Rate,
+    /// Acknowledgements of keep-alives, for each element (RFC 5355, 2.14). However many keep-alives have come meanwhile,
+    /// one acknowledgement is sent; that to the home registrar comes before that to others. 10/s, 100 at once.
+    pub keep_alive_acks: Rate,
+    /// How often registrars can make themselves the home in place of one that lives (RFC 5352, 3.4, KA2.4): what is more
+    /// is ignored, without an acknowledgement, so that they do not hold themselves for the home. 1/s, 10 at once.
+    pub home_changes: Rate,
+    /// Reports of unreachable elements (RFC 5355, 2.13.3). 10/s, 100 at once.
+    pub unreachable_reports: Rate,
+    /// Error reports about what registrars send: what is more is not reported. 10/s, 100 at once.
+    pub errors: Rate,
+}
+
+impl EndpointRates {
+    /// The defaults.
+    pub const fn new() -> Self {
+        EndpointRates {
+            registrations: Rate::per_second(500),
+            keep_alive_acks: Rate::per_second(10),
+            home_changes: Rate::per_second(1),
+            unreachable_reports: Rate::per_second(10),
+            errors: Rate::per_second(10),
+        }
+    }
+
+    /// No limits.
+    pub const UNLIMITED: Self = EndpointRates {
+        registrations: Rate::UNLIMITED,
+        keep_alive_acks: Rate::UNLIMITED,
+        home_changes: Rate::UNLIMITED,
+        unreachable_reports: Rate::UNLIMITED,
+        errors: Rate::UNLIMITED,
+    };
+}
+
+impl Default for EndpointRates {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Which links an endpoint can use.
@@ -90,6 +141,7 @@ impl EndpointConfig {
             wanted_items: None,
             links: Links { sctp: false, tcp: true },
             asap_port: 0,
+            rates: EndpointRates::new(),
             compat: Compat::Auto,
         }
     }

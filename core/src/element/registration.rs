@@ -7,6 +7,7 @@ use super::storage::POLICY_ROOM;
 use crate::arena::{Arena, Idx, Slot};
 use crate::blobs::Blobs;
 use crate::rand::Rng;
+use crate::rate::Limiter;
 use crate::wire::asap::Registration as RegistrationMessage;
 use crate::wire::param::replace_address;
 use crate::wire::{AsapMessage, EmitError, Lifetime, Policy, PoolElementParam, PoolHandle, Transport};
@@ -78,6 +79,7 @@ pub(crate) struct Registration {
     pub(super) attempts: u32,
     /// A keep-alive to be answered.
     pub(super) ack_to: Option<AssocId>,
+    pub(super) acks: Limiter,
 }
 
 impl Registration {
@@ -96,6 +98,7 @@ impl Registration {
         policy_len: 0,
         attempts: 0,
         ack_to: None,
+        acks: Limiter::FULL,
     };
 }
 
@@ -121,6 +124,8 @@ pub(crate) struct Registrations<'s> {
     transports: Blobs<'s>,
     policies: Blobs<'s>,
     generation: u32,
+    /// How many registrations may be sent.
+    pub(super) limit: Limiter,
     /// The earliest time at which something is to be done; may be too early.
     pub(super) due: Option<Instant>,
 }
@@ -138,6 +143,7 @@ impl<'s> Registrations<'s> {
             transports: Blobs::lent(transports),
             policies: Blobs::lent(policies),
             generation: 0,
+            limit: Limiter::FULL,
             due: None,
         }
     }
@@ -150,6 +156,7 @@ impl<'s> Registrations<'s> {
             transports: Blobs::growable(),
             policies: Blobs::growable(),
             generation: 0,
+            limit: Limiter::FULL,
             due: None,
         }
     }

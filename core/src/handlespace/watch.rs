@@ -35,6 +35,8 @@ pub(crate) struct Watch {
     /// The association's slot and 1; 0 for none, so that a zeroed watch is an empty one.
     assoc_slot: u32,
     assoc_generation: u32,
+    /// When the last keep-alive was sent, in units of 1,024 us, as far as 32 bits can tell (50 days); 0 for never.
+    asked: u32,
     /// Reports that the element cannot be reached, since it last (re-)registered (RFC 5352, 3.5).
     pub(crate) bad_reports: u16,
     pub(crate) state: WatchState,
@@ -47,6 +49,7 @@ impl Watch {
         due: Instant::ZERO,
         assoc_slot: 0,
         assoc_generation: 0,
+        asked: 0,
         bad_reports: 0,
         state: WatchState::Idle,
         marked: false,
@@ -58,11 +61,29 @@ impl Watch {
         Some(AssocId { slot, generation: self.assoc_generation })
     }
 
+    /// A keep-alive is sent.
+    pub(crate) fn ask(&mut self, now: Instant) {
+        self.asked = units(now).max(1);
+    }
+
+    /// When the last keep-alive was sent, to a millisecond; `None`: never. After 50 days it may seem to be sent lately.
+    pub(crate) fn asked(&self, now: Instant) -> Option<Instant> {
+        let ago = u64::from(units(now).wrapping_sub(self.asked)) << UNIT_BITS;
+        (self.asked != 0).then(|| Instant::from_micros(now.as_micros().saturating_sub(ago)))
+    }
+
     /// An association with the slot `u32::MAX`, which no adapter has, is none.
     fn set_assoc(&mut self, assoc: Option<AssocId>) {
         self.assoc_slot = assoc.map_or(0, |assoc| assoc.slot.wrapping_add(1));
         self.assoc_generation = assoc.map_or(0, |assoc| assoc.generation);
     }
+}
+
+const UNIT_BITS: u32 = 10;
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+fn units(at: Instant) -> u32 {
+    (at.as_micros() >> UNIT_BITS) as u32
 }
 
 /// The list of elements on associations with the same remainder of their slots.

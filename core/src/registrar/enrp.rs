@@ -1,6 +1,7 @@
 //! ENRP at work: messages of peers are handed to their procedures, and what is owed to peers is sent.
 
 use super::peers::{Owed, PeerState};
+use super::rates::Charge;
 use super::{Registrar, Step};
 use crate::arena::Idx;
 use crate::bounded;
@@ -39,9 +40,6 @@ impl Registrar<'_> {
     }
 
     pub(super) fn enrp_message(&mut self, assoc: AssocId, bytes: &[u8]) -> Result<(), RecvError> {
-        if self.is_busy() {
-            return Err(RecvError::Busy);
-        }
         match self.assocs.get(assoc) {
             None => return Err(RecvError::UnknownAssoc),
             Some(slot) if slot.asap => return Err(RecvError::Unexpected),
@@ -72,7 +70,7 @@ impl Registrar<'_> {
         let done = match body {
             EnrpBody::Presence(message) => self.presence(from, assoc, *receiver, message),
             EnrpBody::HandleTableRequest(message) => {
-                self.table_request(from, message);
+                self.table_request(from, assoc, message);
                 Ok(())
             }
             EnrpBody::HandleTableResponse(message) => self.table_response(from, message),
@@ -83,13 +81,14 @@ impl Registrar<'_> {
                 self.handle_update(from, message)
             }
             EnrpBody::ListRequest(_) => {
-                self.owe(from, Owed::LIST_RESPONSE);
+                let refused = self.over_rate(assoc, Charge::List);
+                self.owe(from, if refused { Owed::LIST_REFUSAL } else { Owed::LIST_RESPONSE });
                 Ok(())
             }
             EnrpBody::ListResponse(message) => self.list_response(from, message),
-            EnrpBody::InitTakeover(message) => self.init_takeover(from, message.target),
+            EnrpBody::InitTakeover(message) => self.init_takeover(from, assoc, message.target),
             EnrpBody::InitTakeoverAck(message) => self.init_takeover_ack(from, message.target),
-            EnrpBody::TakeoverServer(message) => self.takeover_server(from, message.target),
+            EnrpBody::TakeoverServer(message) => self.takeover_server(from, assoc, message.target),
             EnrpBody::Error(error) => {
                 warn!("registrar {} reports an error, cause {}", sender, error.error.code().unwrap_or(0));
                 Ok(())
@@ -136,7 +135,9 @@ impl Registrar<'_> {
             Owed::TAKEOVER_SERVER => TakeoverServer { target: peer.taken_over }.into(),
             Owed::LIST_REQUEST => ListRequest.into(),
             Owed::LIST_RESPONSE => return (self.emit_list(to, buf), owed),
+            Owed::LIST_REFUSAL => return (self.refuse_list(to, buf), owed),
             Owed::TABLE_RESPONSE => return (self.emit_table(to, buf), owed),
+            Owed::TABLE_REFUSAL => return (self.refuse_table(to, buf), owed),
             _ => {
                 // A presence that wants a reply is a reply as well.
                 let mut both = Owed::PRESENCE;

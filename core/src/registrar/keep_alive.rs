@@ -1,5 +1,6 @@
 //! Keep-alives, reports of unreachable elements, and the end of registrations (RFC 5352, 3.2, 3.4, 3.5).
 
+use super::rates::Charge;
 use super::{Registrar, RemovalReason};
 use crate::handlespace::{ElementRef, WatchState};
 use crate::wire::asap::{DeregistrationResponse, EndpointKeepAlive, EndpointKeepAliveAck, EndpointUnreachable};
@@ -54,8 +55,12 @@ impl Registrar<'_> {
     ///
     /// This is for the home to do. Another registrar could not make the others remove the element (RFC 5353, 3.3.2), and if
     /// it did so alone, the next audit would bring the element back.
-    pub(super) fn unreachable(&mut self, message: &EndpointUnreachable<'_>) -> Result<(), RecvError> {
+    pub(super) fn unreachable(&mut self, assoc: AssocId, message: &EndpointUnreachable<'_>) -> Result<(), RecvError> {
         self.stats.unreachable_reports = self.stats.unreachable_reports.wrapping_add(1);
+        // Threat 8 (RFC 5352, 9.1; RFC 5353, 6.1): there is no answer to it that could refuse it.
+        if self.over_rate(assoc, Charge::UnreachableReport) {
+            return Ok(());
+        }
         // It may be gone already: that is what the report is for.
         let Some(element) = self.element(message.pool_handle, message.id) else { return Ok(()) };
         if self.home_of(element) != Some(self.id) {
@@ -131,9 +136,9 @@ impl Registrar<'_> {
                     return None;
                 }
                 (WatchState::ProbeWanted | WatchState::Claimed, Some(to)) => {
-                    return Some(self.ask(now, element, to, buf));
+                    return self.ask(now, element, to, buf);
                 }
-                (WatchState::Idle, Some(to)) if own => return Some(self.ask(now, element, to, buf)),
+                (WatchState::Idle, Some(to)) if own => return self.ask(now, element, to, buf),
                 // It has not answered to this registrar, so it is another's.
                 _ if !own => {
                     self.watch_as_foreign(element);
@@ -171,13 +176,25 @@ impl Registrar<'_> {
         element: ElementRef,
         to: AssocId,
         buf: &mut [u8],
-    ) -> Result<(AssocId, usize), EmitError> {
+    ) -> Option<Result<(AssocId, usize), EmitError>> {
+        let watch = self.handlespace.watch(element)?;
+        // Threat 9 (RFC 5352, 9.1; RFC 5355, 2.14.3): "MUST limit the frequency of Keep-Alive messages to a given PE".
+        let gap = self.config.keep_alive_gap.min(self.config.keep_alive_interval / 2);
+        let not_before = watch.asked(now).map_or(now, |asked| asked + gap);
+        if not_before > now {
+            let state = watch.state;
+            self.watch(element, state, not_before);
+            return None;
+        }
         let written = self.write_keep_alive(element, buf);
         if !matches!(written, Err(EmitError::BufferTooSmall { .. })) {
             self.stats.keep_alives = self.stats.keep_alives.wrapping_add(1);
+            if let Some(watch) = self.handlespace.watch_mut(element) {
+                watch.ask(now);
+            }
             self.watch(element, WatchState::KeepAliveSent, now + self.config.keep_alive_timeout);
         }
-        written.map(|len| (to, len))
+        Some(written.map(|len| (to, len)))
     }
 
     fn write_keep_alive(&self, element: ElementRef, buf: &mut [u8]) -> Result<usize, EmitError> {

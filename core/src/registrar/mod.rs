@@ -16,6 +16,7 @@ mod leave;
 mod mentor;
 mod peers;
 mod presence;
+mod rates;
 mod registration;
 mod reply;
 mod resolution;
@@ -29,6 +30,7 @@ mod update;
 pub use config::{EnrpConfig, MAX_ANNOUNCED, RegistrarConfig};
 pub use event::{RegistrarEvent, RemovalReason};
 pub use peers::{PeerState, PeerView};
+pub use rates::{AsapRates, EnrpRates};
 pub use stats::RegistrarStats;
 #[cfg(feature = "alloc")]
 pub use storage::RegistrarLimits;
@@ -292,9 +294,6 @@ impl<'s> Registrar<'s> {
     }
 
     fn asap_message(&mut self, assoc: AssocId, bytes: &[u8]) -> Result<(), RecvError> {
-        if self.is_busy() {
-            return Err(RecvError::Busy);
-        }
         match self.assocs.get_mut(assoc) {
             None => return Err(RecvError::UnknownAssoc),
             Some(slot) if !slot.server.is_none() => return Err(RecvError::Unexpected),
@@ -314,7 +313,7 @@ impl<'s> Registrar<'s> {
             AsapMessage::Registration(message) => self.registration(assoc, message),
             AsapMessage::Deregistration(message) => self.deregistration(assoc, message),
             AsapMessage::EndpointKeepAliveAck(message) => self.keep_alive_ack(assoc, message),
-            AsapMessage::EndpointUnreachable(message) => self.unreachable(message),
+            AsapMessage::EndpointUnreachable(message) => self.unreachable(assoc, message),
             AsapMessage::Error(error) => {
                 warn!("a peer reports an error, cause {}", error.error.code().unwrap_or(0));
                 Ok(())
@@ -419,8 +418,15 @@ impl Machine for Registrar<'_> {
         self.begin();
         let done = match input {
             Input::Timeout => Ok(()),
-            Input::Message { assoc, ppid: Ppid::Asap, bytes } => self.asap_message(assoc, bytes),
-            Input::Message { assoc, ppid: Ppid::Enrp, bytes } => self.enrp_message(assoc, bytes),
+            Input::Message { .. } if self.is_busy() => Err(RecvError::Busy),
+            Input::Message { assoc, ppid, bytes } => {
+                let done = match ppid {
+                    Ppid::Asap => self.asap_message(assoc, bytes),
+                    Ppid::Enrp => self.enrp_message(assoc, bytes),
+                };
+                self.limit_report();
+                done
+            }
             Input::Datagram { ppid: Ppid::Asap, bytes, .. } => {
                 announcement(Ppid::Asap, bytes).and_then(|message| self.server_announce(&message))
             }

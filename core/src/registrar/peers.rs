@@ -69,7 +69,7 @@ pub struct PeerView {
 
 /// What is to be sent to a peer. The bytes are made when it is polled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Owed(u8);
+pub(super) struct Owed(u16);
 
 impl Owed {
     pub(super) const INIT_TAKEOVER: Owed = Owed(1);
@@ -83,6 +83,9 @@ impl Owed {
     pub(super) const LIST_REQUEST: Owed = Owed(32);
     pub(super) const LIST_RESPONSE: Owed = Owed(64);
     pub(super) const TABLE_RESPONSE: Owed = Owed(128);
+    /// It has asked too often.
+    pub(super) const LIST_REFUSAL: Owed = Owed(256);
+    pub(super) const TABLE_REFUSAL: Owed = Owed(512);
 
     pub(super) const fn contains(self, what: Owed) -> bool {
         self.0 & what.0 != 0

@@ -2,6 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+use super::rates::Charge;
 use super::reply::{Refusal, Reply, ReplyKind};
 use super::{Registrar, RegistrarEvent, RemovalReason};
 use crate::handlespace::{ElementRef, PoolRef, RegisterError, RegisteredKind, Registration, WatchState};
@@ -22,10 +23,16 @@ impl Registrar<'_> {
             self.report.lack_of_resources(assoc);
             return Err(RecvError::Full);
         }
-        let refused = self.register(assoc, message).err();
-        if let Some(refusal) = refused {
-            info!("registration of {} in pool {} refused: {}", id, message.pool_handle, refusal.text());
-        }
+        let refused = if self.over_rate(assoc, Charge::Registration) {
+            // Only counted: a log would be flooded, too.
+            Some(Refusal::LackOfResources)
+        } else {
+            let refused = self.register(assoc, message).err();
+            if let Some(refusal) = refused {
+                info!("registration of {} in pool {} refused: {}", id, message.pool_handle, refusal.text());
+            }
+            refused
+        };
         self.reply = Some(Reply { to: assoc, kind: ReplyKind::Registration { id, refused } });
         Ok(())
     }
@@ -142,7 +149,7 @@ impl Registrar<'_> {
         }
     }
 
-    /// RFC 5352, 3.2. An element that is not known is one that has left.
+    /// RFC 5352, 3.2. An element that is not known is one that has left. There is no rate for it: see `rates.rs`.
     pub(super) fn deregistration(&mut self, assoc: AssocId, message: &Deregistration<'_>) -> Result<(), RecvError> {
         if !self.echo.set(message.pool_handle.as_bytes()) {
             self.report.lack_of_resources(assoc);
