@@ -1,6 +1,7 @@
 //! `rserpool registrar`
 
 mod enrp;
+mod rates;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -8,11 +9,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use rserpool_core::{Link, Ppid, RegistrarConfig, RegistrarLimits, ServerId};
+use rserpool_core::{EnrpConfig, Link, Ppid, RegistrarConfig, RegistrarLimits, ServerId};
 use rserpool_std::driver::{DriverConfig, StartError};
 use rserpool_std::{RegistrarOptions, RegistrarServer, control};
 
 use self::enrp::EnrpArgs;
+use self::rates::RateArgs;
 use crate::error::Error;
 use crate::network::{self, MulticastArgs};
 use crate::signals::{Signals, Wake};
@@ -67,6 +69,8 @@ pub(crate) struct Args {
     max_elements_per_association: u32,
     #[command(flatten)]
     enrp: EnrpArgs,
+    #[command(flatten)]
+    rates: RateArgs,
     #[command(flatten)]
     multicast: MulticastArgs,
     /// What to announce with --multicast. Default: the addresses of --listen
@@ -126,6 +130,7 @@ impl Args {
             max_bad_pe_report: self.max_bad_pe_report,
             max_items: self.max_items,
             max_elements_per_association: self.max_elements_per_association,
+            rates: self.rates.asap(),
             ..RegistrarConfig::new()
         };
         let listen =
@@ -142,7 +147,7 @@ impl Args {
             }
         }
         let enrp = self.enrp.options(&listen, &self.multicast)?;
-        registrar.enrp = enrp.config;
+        registrar.enrp = EnrpConfig { rates: self.rates.enrp(), ..enrp.config };
         let nothing_to_announce = self.announce.is_empty() && listen.iter().all(|a| a.ip().is_unspecified());
         if registrar.announce && nothing_to_announce && !sctp {
             return Err(Error::Usage(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rserpool_core::wire::{Lifetime, Policy};
-use rserpool_core::{PeId, ServerId};
+use rserpool_core::{PeId, Rate, ServerId};
 use rserpool_std::AsapListen;
 
 /// The longest time that a flag takes, in hours. No clock overflows with it.
@@ -67,6 +67,23 @@ pub(crate) fn server_id(text: &str) -> Result<ServerId, String> {
     match number(text)? {
         0 => Err("0 means \"no registrar\"; take 1 to 0xffffffff".to_owned()),
         id => Ok(ServerId(id)),
+    }
+}
+
+/// How often: `1000` a second and ten times that at once, `1000:5000`, or `off` for no limit.
+pub(crate) fn rate(text: &str) -> Result<Rate, String> {
+    const WANTED: &str = "PER-SECOND, PER-SECOND:AT-ONCE or off is wanted, like 100 or 100:1000";
+    if text == "off" {
+        return Ok(Rate::UNLIMITED);
+    }
+    let number = |text: &str| text.parse::<u32>().map_err(|_| WANTED.to_owned());
+    let rate = match text.split_once(':') {
+        None => Rate::per_second(number(text)?),
+        Some((per_second, burst)) => Rate { per_second: number(per_second)?, burst: number(burst)? },
+    };
+    match rate {
+        Rate { per_second: 0, .. } | Rate { burst: 0, .. } => Err(format!("0 would never let anything pass; {WANTED}")),
+        rate => Ok(rate),
     }
 }
 
@@ -151,6 +168,18 @@ mod tests {
         assert!(duration("99999999999999999999h").unwrap_err().contains("at most"));
         assert!(positive_duration("0ms").is_err());
         assert!(duration("s").unwrap_err().contains("number"));
+    }
+
+    #[test]
+    fn rates_have_a_burst_or_are_off() {
+        assert_eq!(rate("100"), Ok(Rate { per_second: 100, burst: 1000 }));
+        assert_eq!(rate("100:20"), Ok(Rate { per_second: 100, burst: 20 }));
+        assert_eq!(rate("off"), Ok(Rate::UNLIMITED));
+        for bad in ["", "fast", "-1", "1:", ":1", "1/s", "99999999999"] {
+            assert!(rate(bad).unwrap_err().contains("like 100 or 100:1000"), "{bad}");
+        }
+        assert!(rate("0").unwrap_err().contains("never"));
+        assert!(rate("5:0").unwrap_err().contains("never"));
     }
 
     #[test]

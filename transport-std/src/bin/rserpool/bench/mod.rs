@@ -81,7 +81,8 @@ Examples:
   rserpool bench --connections 1 --window 1        one request at a time: the latency of an idle registrar
 
 A latency is the time from the write of a request to the read of its answer, so a larger window is a longer one.
-Connections are served in turn by one thread; use a release build.
+Connections are served in turn by one thread; use a release build. The registrar in this process has no rates; one
+that runs refuses what is beyond its --registration-rate and --resolution-rate.
 
 Exit status: 0 done, 1 no answer or one that is not positive, 2 wrong usage, 3 no connection";
 
