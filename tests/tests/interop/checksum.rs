@@ -38,7 +38,7 @@ pub(crate) fn settled(network: &Network, recording: &Recording, ours: u8, theirs
 
 /// Waits until ours has heard theirs so often, and has sent as many presences.
 #[track_caller]
-fn presences(network: &Network, ours: u8, theirs: u8, count: usize) {
+pub(crate) fn presences(network: &Network, ours: u8, theirs: u8, count: usize) {
     let ask = || {
         let status = cast::status(network.host(ours));
         let sent = status.counters.iter().find(|(name, _)| name == "presences").map_or(0, |(_, count)| *count);

@@ -62,5 +62,5 @@ fn serves_elements_and_users() {
     assert!(ours(REGISTRATION_RESPONSE).count() >= 2);
     assert!(ours(REGISTRATION_RESPONSE).all(|packet| packet.flags == 0));
     assert!(ours(HANDLE_RESOLUTION_RESPONSE).count() >= 2);
-    assert_eq!(ours(DEREGISTRATION_RESPONSE).count(), 1);
+    assert!(ours(DEREGISTRATION_RESPONSE).next().is_some());
 }
