@@ -240,7 +240,7 @@ impl<'s> Resolver<'s> {
         // RFC 5352, 2.2.6: round robin where the policy is not told.
         entry.policy_type = response.policy.map_or(1, |policy| policy.policy_type());
         let subscribed_since = asked && entry.subscribe && !entry.asked_for_updates;
-        let lost = self.cache.replace(pool, &response.elements);
+        let lost = self.cache.replace(pool, &response.elements, config.compat.asap());
         if lost > 0 {
             info!("{} pool elements do not fit into the cache", lost);
         }

@@ -1,5 +1,6 @@
 //! Hosts and links inside the guest: network namespaces joined by bridges.
 
+use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -115,7 +116,7 @@ impl Network {
             .spawn()
             .expect("dumpcap");
         until("the capture to begin", || std::fs::read_to_string(&log).is_ok_and(|text| text.contains("File:")));
-        Recording { dumpcap: child }
+        Recording { dumpcap: child, notes: self.dir.join(format!("{name}.notes")) }
     }
 }
 
@@ -144,6 +145,15 @@ fn ip(arguments: &[&str], commands: &str) {
 /// A capture that goes on.
 pub struct Recording {
     dumpcap: Child,
+    notes: PathBuf,
+}
+
+impl Recording {
+    /// Notes something, in one line, for those who examine the capture outside.
+    pub fn note(&self, what: &str) {
+        let file = OpenOptions::new().create(true).append(true).open(&self.notes);
+        file.and_then(|mut file| writeln!(file, "{what}")).expect("a note");
+    }
 }
 
 impl Drop for Recording {
