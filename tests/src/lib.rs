@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub mod hostile;
 pub mod lab;
 pub mod rig;
 pub mod scene;
