@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub mod documents;
+pub mod hostile;
 pub mod hosts;
 pub mod lab;
 pub mod rig;

@@ -225,7 +225,7 @@ impl<'s> PoolElement<'s> {
                 Some(resolver.response(*now, config, assoc, response)?.into())
             }
             AsapMessage::Error(error) => {
-                warn!("the registrar reports an error, cause {}", error.error.code().unwrap_or(0));
+                info!("the registrar reports an error, cause {}", error.error.code().unwrap_or(0));
                 None
             }
             _ => return Err(RecvError::Unexpected),

@@ -90,7 +90,7 @@ impl Registrar<'_> {
             EnrpBody::InitTakeoverAck(message) => self.init_takeover_ack(from, message.target),
             EnrpBody::TakeoverServer(message) => self.takeover_server(from, assoc, message.target),
             EnrpBody::Error(error) => {
-                warn!("registrar {} reports an error, cause {}", sender, error.error.code().unwrap_or(0));
+                info!("registrar {} reports an error, cause {}", sender, error.error.code().unwrap_or(0));
                 Ok(())
             }
         };
@@ -101,7 +101,8 @@ impl Registrar<'_> {
     }
 
     /// What is to be sent to a peer at this instant, or whether it is to be dialled.
-    fn poll_peer(&mut self, at: Idx, now: Instant, buf: &mut [u8]) -> Option<Result<Step, EmitError>> {
+    /// `turn`: see `next_sync`.
+    fn poll_peer(&mut self, at: Idx, turn: Idx, now: Instant, buf: &mut [u8]) -> Option<Result<Step, EmitError>> {
         let peer = self.peers.at(at);
         let dialable = !matches!(peer.state, PeerState::Dead | PeerState::BeingTakenOver);
         if dialable && peer.can_be_dialled() && peer.dial_at <= now {
@@ -123,7 +124,7 @@ impl Registrar<'_> {
                 Err(EmitError::TooLong) => self.peers.at_mut(at).owed.remove(paid),
             }
         }
-        self.poll_sync(at, buf).map(|written| written.map(|len| Step::Send(assoc, Ppid::Enrp, len)))
+        self.poll_sync(at, turn, buf).map(|written| written.map(|len| Step::Send(assoc, Ppid::Enrp, len)))
     }
 
     /// Writes something that is owed to a peer, and says what is settled by it.
@@ -184,9 +185,10 @@ impl Registrar<'_> {
         if let Some(written) = self.emit_channel_presence(buf) {
             return Some(written.map(|len| Step::Announce(Ppid::Enrp, len)));
         }
+        let turn = self.next_sync();
         let mut at = self.peers.after(Idx::NIL);
         while at.is_some() {
-            if let Some(step) = self.poll_peer(at, now, buf) {
+            if let Some(step) = self.poll_peer(at, turn, now, buf) {
                 return Some(step);
             }
             at = self.peers.after(at);

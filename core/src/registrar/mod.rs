@@ -315,7 +315,7 @@ impl<'s> Registrar<'s> {
             AsapMessage::EndpointKeepAliveAck(message) => self.keep_alive_ack(assoc, message),
             AsapMessage::EndpointUnreachable(message) => self.unreachable(assoc, message),
             AsapMessage::Error(error) => {
-                warn!("a peer reports an error, cause {}", error.error.code().unwrap_or(0));
+                info!("a peer reports an error, cause {}", error.error.code().unwrap_or(0));
                 Ok(())
             }
             _ => Err(RecvError::Unexpected),

@@ -142,6 +142,8 @@ pub(crate) struct PeerSlot {
     pub(super) sync: Sync,
     /// No re-synchronisation before.
     pub(super) sync_not_before: Instant,
+    /// When the transfer is given up if it brings nothing new before.
+    pub(super) sync_stale_at: Instant,
 }
 
 impl PeerSlot {
@@ -170,6 +172,7 @@ impl PeerSlot {
         session: Session::CLOSED,
         sync: Sync::Idle,
         sync_not_before: Instant::ZERO,
+        sync_stale_at: Instant::ZERO,
     };
 
     /// Whether it counts among the peers that live (RFC 5353, 3.5.1: "its currently known peers").

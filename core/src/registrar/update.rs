@@ -245,7 +245,7 @@ impl Registrar<'_> {
     /// the greatest identifier stays.
     fn cannot_add(&mut self, error: RegisterError, pool_handle: PoolHandle<'_>, home: ServerId) -> RecvError {
         use RegisterError::{InconsistentControlChannel, InconsistentPolicy, InconsistentTransport};
-        warn!("an element of {} cannot be added to pool {}: {}", home, pool_handle, error);
+        info!("an element of {} cannot be added to pool {}: {}", home, pool_handle, error);
         if !matches!(error, InconsistentPolicy | InconsistentTransport | InconsistentControlChannel) {
             return RecvError::Full;
         }
