@@ -1,8 +1,10 @@
 //! What the fuzz targets do: each is a function here, so that its seeds can be tried without libFuzzer, too (`cargo test`).
 //!
+//! `wire` has the laws of messages, `machine` those of the machines.
 
 #![forbid(unsafe_code)]
 
+mod machine;
 mod wire;
 
 use bumpalo::Bump;
@@ -71,3 +73,10 @@ pub fn differential(data: &[u8]) {
     differ::check(Ppid::Asap, data);
     differ::check(Ppid::Enrp, data);
 }
+
+/// Any happenings to a registrar: it keeps the rules of `Machine`, and lists whom it must.
+pub fn registrar_ops(data: &[u8]) {
+    machine::registrar::ops(data);
+}
+
+pub use machine::{element_ops, pair_ops, user_ops};

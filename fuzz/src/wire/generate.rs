@@ -8,7 +8,7 @@ use rserpool_core::wire::asap::*;
 use rserpool_core::wire::cause::Cause;
 use rserpool_core::wire::enrp::*;
 use rserpool_core::wire::*;
-use rserpool_core::{PeId, ServerId};
+use rserpool_core::{Link, PeId, ServerId};
 
 use super::message::Message;
 
@@ -32,8 +32,18 @@ impl<'a> Source<'a> {
         Source { input: Unstructured::new(data), bump }
     }
 
-    pub fn is_over(&self) -> bool {
-        self.input.is_empty()
+    /// How many bytes are left.
+    pub fn left(&self) -> usize {
+        self.input.len()
+    }
+
+    /// The next byte, which remains.
+    pub fn peek(&self) -> u8 {
+        self.input.peek_bytes(1).map_or(0, |bytes| bytes[0])
+    }
+
+    pub fn link(&mut self) -> Link {
+        if self.flag() { Link::Sctp } else { Link::Tcp }
     }
 
     pub fn u8(&mut self) -> u8 {
