@@ -79,4 +79,14 @@ pub fn registrar_ops(data: &[u8]) {
     machine::registrar::ops(data);
 }
 
-pub use machine::{element_ops, pair_ops, user_ops};
+/// Any happenings to a pool element, and calls of it: it keeps the rules, and speaks for its own elements only.
+pub fn element_ops(data: &[u8]) {
+    machine::endpoint::element_ops(data);
+}
+
+/// The same for a pool user: it hands out what it was told, and nothing that has failed.
+pub fn user_ops(data: &[u8]) {
+    machine::endpoint::user_ops(data);
+}
+
+pub use machine::pair_ops;

@@ -54,10 +54,6 @@ impl<M: Subject> World<M> {
         World { host, enrp, slots: [None; SLOTS], generations: [0; SLOTS], dials: BTreeMap::new() }
     }
 
-    pub fn now(&self) -> Instant {
-        self.host.now
-    }
-
     pub fn assocs(&self) -> impl Iterator<Item = Assoc> + '_ {
         self.slots.iter().flatten().copied()
     }

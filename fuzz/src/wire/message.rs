@@ -28,13 +28,6 @@ impl<'a> Message<'a> {
         }
     }
 
-    pub fn message_type(&self) -> u8 {
-        match self {
-            Message::Asap(message) => message.message_type(),
-            Message::Enrp(message) => message.message_type(),
-        }
-    }
-
     pub fn emit<'b>(&self, buf: &'b mut [u8]) -> Result<&'b [u8], EmitError> {
         match self {
             Message::Asap(message) => message.emit(buf),
