@@ -89,4 +89,7 @@ pub fn user_ops(data: &[u8]) {
     machine::endpoint::user_ops(data);
 }
 
-pub use machine::pair_ops;
+/// Two registrars, a pool element and a network that does anything: when it is sound again, so are they.
+pub fn pair_ops(data: &[u8]) {
+    machine::pair::ops(data);
+}

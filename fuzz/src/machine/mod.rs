@@ -3,7 +3,7 @@
 pub mod endpoint;
 mod host;
 mod model;
+mod network;
+pub mod pair;
 pub mod registrar;
 mod world;
-
-pub fn pair_ops(_: &[u8]) {}
