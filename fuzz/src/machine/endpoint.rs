@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rserpool_core::wire::asap::HandleResolutionResponse;
 use rserpool_core::wire::{AsapMessage, PoolElementParam, PoolHandle};
 use rserpool_core::{
     ElementEvent, ElementInfo, ElementKey, ElementStorage, EndpointConfig, EndpointLimits, Home, Instant, Link, Links,
@@ -13,7 +14,7 @@ use super::world::{Cause, Outcome, World, each_op};
 use crate::wire::generate::{POOLS, Source};
 use crate::wire::message::Message;
 
-const LIMITS: EndpointLimits = EndpointLimits { elements: 2, servers: 3, pools: 2, cached_elements: 4 };
+const LIMITS: EndpointLimits = EndpointLimits { elements: 2, servers: 5, pools: 2, cached_elements: 4 };
 /// RFC 5352, 3.6, SH1: no more than three at once.
 const MAX_DIALS: usize = 3;
 
@@ -164,7 +165,7 @@ fn config(flags: u8) -> EndpointConfig {
 
 /// Registrars are at hand, so that most inputs come to something.
 fn configured<T>(mut machine: T, add: impl Fn(&mut T, Link, &[std::net::SocketAddr]) -> bool) -> T {
-    for n in [1, 2] {
+    for n in 1..=4 {
         assert!(add(&mut machine, Link::Tcp, &[([192, 0, 2, n], 3863).into()]));
     }
     machine
@@ -288,7 +289,7 @@ pub fn element_ops(data: &[u8]) {
     if kind & 1 == 1 {
         run_element(PoolElement::growable(LIMITS, config(flags), 3, Instant::ZERO), rest);
     } else {
-        let mut storage = Box::new(ElementStorage::<2, 3, 2, 4>::new());
+        let mut storage = Box::new(ElementStorage::<2, 5, 2, 4>::new());
         run_element(PoolElement::new(&mut storage, config(flags), 3, Instant::ZERO), rest);
     }
 }
@@ -382,7 +383,7 @@ pub fn user_ops(data: &[u8]) {
     if kind & 1 == 1 {
         run_user(PoolUser::growable(LIMITS, config(flags), 3, Instant::ZERO), rest);
     } else {
-        let mut storage = Box::new(UserStorage::<2, 4, 3>::new());
+        let mut storage = Box::new(UserStorage::<2, 4, 5>::new());
         run_user(PoolUser::new(&mut storage, config(flags), 3, Instant::ZERO), rest);
     }
 }
@@ -393,7 +394,19 @@ fn run_user(machine: PoolUser<'_>, data: &[u8]) {
     world.outcome(Cause::Other);
     each_op(data, |source| {
         let outcome = match source.u8() {
-            ..0x70 => speak(&mut world, source),
+            ..0x40 => speak(&mut world, source),
+            0x40..0x70 => match (world.pick(source.u8()), answers.pick(source)) {
+                (Some(assoc), Some((_, pool))) => {
+                    // An answer to what was asked.
+                    let pool_handle = PoolHandle::new(&pool).expect("it was taken");
+                    let answer = HandleResolutionResponse { pool_handle, ..source.answer() };
+                    world.say(source, assoc, Message::Asap(answer.into()))
+                }
+                _ => {
+                    at_home(&mut world);
+                    world.outcome(Cause::Other)
+                }
+            },
             0x70..0xa0 => {
                 let pool = source.handle();
                 let subscribe = source.flag();

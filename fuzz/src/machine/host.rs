@@ -87,6 +87,16 @@ impl<M: Subject> Host<M> {
         result
     }
 
+    /// The same, but no longer than until it sends something: so it can be answered.
+    pub fn advance_until_it_speaks(&mut self, to: Instant) {
+        while !self.acts.iter().any(|act| matches!(act, Act::Send(_))) {
+            match self.deadline.filter(|at| *at <= to) {
+                Some(at) => self.advance(at),
+                None => return self.jump(to),
+            }
+        }
+    }
+
     /// Time passes, and it is polled whenever it wants to be.
     pub fn advance(&mut self, to: Instant) {
         let mut wakes = MAX_WAKES + to.saturating_duration_since(self.now).as_secs() * MAX_WAKES;

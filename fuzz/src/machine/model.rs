@@ -128,9 +128,10 @@ impl Model {
             assert!(!self.alone, "who is granted is listed: {key:02x?}");
             return;
         };
-        let (mut user_transport, mut policy) = (vec![0; 70_000], vec![0; 70_000]);
-        let user_transport = message.element.user_transport.emit(&mut user_transport).expect("it was read").to_vec();
-        let policy = message.element.policy.emit(&mut policy).expect("it was read").to_vec();
+        let (transport, policy) = (message.element.user_transport, message.element.policy);
+        let mut buf = vec![0; transport.encoded_len().max(policy.encoded_len())];
+        let user_transport = transport.emit(&mut buf).expect("it was read").to_vec();
+        let policy = policy.emit(&mut buf).expect("it was read").to_vec();
         assert_eq!((&found.user_transport, &found.policy), (&user_transport, &policy), "as it was registered");
         if let Some(known) = self.entries.get(&key)
             && self.alone

@@ -172,6 +172,10 @@ fn run(mut registrar: Registrar<'_>, room: Room, config: RegistrarConfig, settin
     }
     let mut world = World::new(registrar, setting.peers);
     let mut model = Model::new(config, !setting.peers);
+    // Somebody is there, and a peer where there are some.
+    for ppid in [Ppid::Asap, if setting.peers { Ppid::Enrp } else { Ppid::Asap }] {
+        world.connect(None, Link::Sctp, ppid, &[([192, 0, 2, 2], 9901).into()]);
+    }
     // Elements answer their keep-alives at once.
     let mut prompt = false;
     world.outcome(Cause::Other);
@@ -205,20 +209,24 @@ fn one(
     prompt: &mut bool,
 ) -> Outcome<rserpool_core::RegistrarEvent> {
     match source.u8() {
-        ..0x90 => {
+        op @ ..0x90 => {
             let picked = world.pick(source.u8());
             match picked {
-                Some(assoc) => world.sensible(source, assoc),
-                None => {
-                    // Nothing is said before somebody is there.
-                    let ppid = if setting.peers && source.flag() { Ppid::Enrp } else { Ppid::Asap };
-                    world.connect(None, Link::Tcp, ppid, &[([192, 0, 2, 2], 9901).into()]);
-                    world.outcome(Cause::Other)
+                Some(assoc) if assoc.ppid == Ppid::Asap && op < 0x60 => {
+                    let message = Message::Asap(source.request());
+                    world.say(source, assoc, message)
                 }
+                Some(assoc) => world.sensible(source, assoc),
+                None => world.outcome(Cause::Other),
             }
         }
         0x90..0x98 => {
-            *prompt = !*prompt;
+            if source.flag() {
+                *prompt = !*prompt;
+            } else {
+                let ppid = if setting.peers && source.flag() { Ppid::Enrp } else { Ppid::Asap };
+                world.connect(None, Link::Tcp, ppid, &[([192, 0, 2, 2], 9901).into()]);
+            }
             world.outcome(Cause::Other)
         }
         0x98..0xa8 => {

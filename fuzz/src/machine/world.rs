@@ -11,6 +11,7 @@ use rserpool_core::{AssocId, Destination, DialId, Input, Instant, Link, Ppid, Re
 
 use super::host::{Act, Host, Sent, Subject};
 use crate::wire::generate::Source;
+use crate::wire::message::Message;
 
 /// One more than the machines under test have places for.
 const SLOTS: usize = 9;
@@ -182,10 +183,10 @@ impl<M: Subject> World<M> {
                     _ => Duration::from_secs(u64::from(source.u8()) * 4),
                 };
                 let to = self.host.now + time;
-                if source.u8() >= 0xe0 {
-                    self.host.jump(to)
-                } else {
-                    self.host.advance(to)
+                match source.u8() {
+                    ..0x90 => self.host.advance_until_it_speaks(to),
+                    0x90..0xe0 => self.host.advance(to),
+                    _ => self.host.jump(to),
                 }
                 Cause::Other
             }
@@ -216,11 +217,7 @@ impl<M: Subject> World<M> {
         let known = nth.and_then(|nth| self.dials.keys().nth(nth)).copied();
         let how = source.below(4);
         match known.and_then(|dial| self.dials.remove(&dial).map(|dialled| (dial, dialled))) {
-            Some((dial, (link, ppid, to))) if how > 0 => {
-                if self.connect(Some(dial), link, ppid, &to).is_none() {
-                    self.host.input(Input::ConnectFailed { dial }).expect("it is no error");
-                }
-            }
+            Some((dial, (link, ppid, to))) if how > 0 && self.connect(Some(dial), link, ppid, &to).is_some() => {}
             Some((dial, _)) => self.host.input(Input::ConnectFailed { dial }).expect("it is no error"),
             None if how == 3 => {
                 let ppid = self.protocol(source);
@@ -230,12 +227,17 @@ impl<M: Subject> World<M> {
         }
     }
 
-    /// A message that makes sense on the association, now and then with one byte changed.
+    /// A message of the association's protocol.
     pub fn sensible(&mut self, source: &mut Source<'_>, assoc: Assoc) -> Outcome<M::Event> {
         let message = match assoc.ppid {
-            Ppid::Asap => crate::wire::message::Message::Asap(source.asap()),
-            Ppid::Enrp => crate::wire::message::Message::Enrp(source.enrp()),
+            Ppid::Asap => Message::Asap(source.asap()),
+            Ppid::Enrp => Message::Enrp(source.enrp()),
         };
+        self.say(source, assoc, message)
+    }
+
+    /// A message, now and then with one byte changed.
+    pub fn say(&mut self, source: &mut Source<'_>, assoc: Assoc, message: Message<'_>) -> Outcome<M::Event> {
         let Some(mut bytes) = message.bytes() else { return self.outcome(Cause::Other) };
         if source.u8() >= 0xf0 {
             let at = usize::from(source.u8()) % bytes.len();

@@ -218,6 +218,18 @@ impl<'a> Source<'a> {
     }
 
     pub fn element(&mut self) -> PoolElementParam<'a> {
+        // Mostly such that they fit into one pool.
+        let byte = self.u8();
+        if byte < 0xc0 {
+            return PoolElementParam {
+                id: self.pe_id(),
+                home: self.server_id(),
+                lifetime: self.lifetime(),
+                user_transport: Transport::Tcp(SocketAddr::from(([192, 0, 2, byte & 3], 7))),
+                policy: Policy::RoundRobin,
+                asap_transport: (byte & 4 == 4).then_some(Transport::Tcp(SocketAddr::from(([192, 0, 2, 3], 3863)))),
+            };
+        }
         PoolElementParam {
             id: self.pe_id(),
             home: self.server_id(),
@@ -292,7 +304,24 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn answer(&mut self) -> HandleResolutionResponse<'a> {
+    /// What pool elements and pool users ask of a registrar.
+    pub fn request(&mut self) -> AsapMessage<'a> {
+        match self.below(8) {
+            3 => Deregistration { pool_handle: self.handle(), id: self.pe_id() }.into(),
+            4 | 5 => HandleResolution {
+                subscribe: self.flag(),
+                pool_handle: self.handle(),
+                wanted_items: self.maybe(Self::number),
+            }
+            .into(),
+            6 => EndpointKeepAliveAck { pool_handle: self.handle(), id: self.pe_id() }.into(),
+            7 => EndpointUnreachable { pool_handle: self.handle(), id: self.pe_id() }.into(),
+            _ => Registration { pool_handle: self.handle(), element: self.element() }.into(),
+        }
+    }
+
+    /// What a registrar answers to a resolution.
+    pub fn answer(&mut self) -> HandleResolutionResponse<'a> {
         let negative = self.rare();
         HandleResolutionResponse {
             accepts_updates: self.flag(),
