@@ -59,8 +59,10 @@ impl Model {
                 match AsapMessage::parse(bytes).map(|parsed| parsed.message) {
                     Ok(AsapMessage::Registration(message)) => self.registration(now, *assoc, &message, outcome, listed),
                     Ok(AsapMessage::Deregistration(message)) => {
-                        // An Err is one that was refused.
-                        deregistered = Some((message.pool_handle.as_bytes().to_vec(), message.id.0));
+                        let key = (message.pool_handle.as_bytes().to_vec(), message.id.0);
+                        let owner = self.entries.get(&key).and_then(|entry| entry.assoc);
+                        // 2.2.2: not by proxy, but by whoever comes where the owner's association is gone.
+                        deregistered = owner.is_none_or(|owner| owner == *assoc).then_some(key);
                     }
                     Ok(AsapMessage::EndpointKeepAliveAck(message)) => {
                         let key = (message.pool_handle.as_bytes().to_vec(), message.id.0);

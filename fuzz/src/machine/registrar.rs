@@ -1,12 +1,14 @@
 //! A registrar under any sequence of inputs, in fixed and in growable storage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rserpool_core::handlespace::Handlespace;
-use rserpool_core::wire::{MAX_MESSAGE_LEN, PoolHandle};
+use rserpool_core::wire::asap::EndpointKeepAliveAck;
+use rserpool_core::wire::{AsapMessage, MAX_MESSAGE_LEN};
 use rserpool_core::{
-    Compat, Input, Instant, Link, Ppid, Registrar, RegistrarConfig, RegistrarLimits, RegistrarStorage, ServerId,
+    Compat, Destination, Input, Instant, Link, Ppid, Registrar, RegistrarConfig, RegistrarEvent, RegistrarLimits,
+    RegistrarStorage, ServerId,
 };
 
 use super::host::Subject;
@@ -81,7 +83,6 @@ pub fn checksum(space: &Space, home: ServerId) -> u16 {
 pub struct State {
     space: Space,
     subscriptions: u32,
-    checksums: Vec<u16>,
 }
 
 impl Subject for Registrar<'_> {
@@ -89,8 +90,13 @@ impl Subject for Registrar<'_> {
     const SPEAKS_ENRP: bool = true;
 
     fn state(&self) -> State {
-        let owners = SERVERS.into_iter().map(|id| self.handlespace().checksum(ServerId(id)));
-        State { space: space(self.handlespace()), subscriptions: self.subscriptions(), checksums: owners.collect() }
+        let space = space(self.handlespace());
+        for home in space.values().map(|listed| listed.home).collect::<BTreeSet<_>>() {
+            let owned = space.values().filter(|listed| listed.home == home).count();
+            assert_eq!(self.handlespace().owned(home) as usize, owned);
+            assert_eq!(self.handlespace().checksum(home), checksum(&space, home), "RFC 5353, 3.6.2");
+        }
+        State { subscriptions: self.subscriptions(), space }
     }
 }
 
@@ -181,21 +187,20 @@ fn run(mut registrar: Registrar<'_>, room: Room, config: RegistrarConfig, settin
     world.outcome(Cause::Other);
     each_op(data, |source| {
         let outcome = one(&mut world, source, setting, &mut prompt);
-        check(&world, &mut model, &room, &outcome);
+        check(&mut world, &mut model, &room, &outcome);
         if prompt {
             let asked = outcome.sent.iter().filter_map(|sent| match (sent.to, sent.message()) {
-                (
-                    rserpool_core::Destination::Assoc(to),
-                    Message::Asap(rserpool_core::wire::AsapMessage::EndpointKeepAlive(asked)),
-                ) => Some((to, asked.pool_handle, asked.id?)),
+                (Destination::Assoc(to), Message::Asap(AsapMessage::EndpointKeepAlive(asked))) => {
+                    Some((to, asked.pool_handle, asked.id?))
+                }
                 _ => None,
             });
             for (to, pool_handle, id) in asked {
-                let ack = rserpool_core::wire::asap::EndpointKeepAliveAck { pool_handle, id };
+                let ack = EndpointKeepAliveAck { pool_handle, id };
                 let bytes = Message::Asap(ack.into()).bytes().expect("it is short");
                 if world.is_open(to) {
                     let outcome = world.message(Assoc { id: to, ppid: Ppid::Asap }, &bytes);
-                    check(&world, &mut model, &room, &outcome);
+                    check(&mut world, &mut model, &room, &outcome);
                 }
             }
         }
@@ -207,7 +212,7 @@ fn one(
     source: &mut Source<'_>,
     setting: Setting,
     prompt: &mut bool,
-) -> Outcome<rserpool_core::RegistrarEvent> {
+) -> Outcome<RegistrarEvent> {
     match source.u8() {
         op @ ..0x90 => {
             let picked = world.pick(source.u8());
@@ -249,30 +254,21 @@ fn one(
     }
 }
 
-fn check(
-    world: &World<Registrar<'_>>,
-    model: &mut Model,
-    room: &Room,
-    outcome: &Outcome<rserpool_core::RegistrarEvent>,
-) {
+fn check(world: &mut World<Registrar<'_>>, model: &mut Model, room: &Room, outcome: &Outcome<RegistrarEvent>) {
+    world.host.state();
     let registrar = &world.host.machine;
     let handlespace = registrar.handlespace();
     assert!(handlespace.pools() <= room.pools && handlespace.elements() <= room.elements, "storage bounds hold");
     assert!(registrar.subscriptions() <= room.subscriptions, "storage bounds hold");
     assert!(registrar.peers().count() <= room.peers, "storage bounds hold");
-    let space = space(handlespace);
-    for ((pool, _), listed) in &space {
-        assert!(pool.len() <= room.handle, "storage bounds hold");
-        let owned = space.values().filter(|other| other.home == listed.home).count();
-        assert_eq!(handlespace.owned(listed.home) as usize, owned);
-        assert_eq!(handlespace.checksum(listed.home), checksum(&space, listed.home), "RFC 5353, 3.6.2");
-        let _ = PoolHandle::new(pool).expect("a pool has a name");
-    }
     for sent in &outcome.sent {
         assert!(sent.bytes.len() <= MAX_MESSAGE_LEN + 1);
         if let Message::Enrp(message) = sent.message() {
             assert_eq!(message.sender, registrar.id(), "it speaks for itself");
         }
     }
-    model.step(world.host.now, outcome, &space);
+    let now = world.host.now;
+    let space = &world.host.state().space;
+    assert!(space.keys().all(|(pool, _)| pool.len() <= room.handle), "storage bounds hold");
+    model.step(now, outcome, space);
 }
