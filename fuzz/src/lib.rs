@@ -1,4 +1,5 @@
-//! What the fuzz targets do: each is a function here, so that its seeds can be tried without libFuzzer, too (`cargo test`).
+//! What the fuzz targets do: each is a function here, so that its seeds can be tried without libFuzzer, too (`cargo
+//! test`).
 //!
 //! `wire` has the laws of messages, `machine` those of the machines.
 
@@ -81,12 +82,12 @@ pub fn registrar_ops(data: &[u8]) {
 
 /// Any happenings to a pool element, and calls of it: it keeps the rules, and speaks for its own elements only.
 pub fn element_ops(data: &[u8]) {
-    machine::endpoint::element_ops(data);
+    machine::element::ops(data);
 }
 
 /// The same for a pool user: it hands out what it was told, and nothing that has failed.
 pub fn user_ops(data: &[u8]) {
-    machine::endpoint::user_ops(data);
+    machine::user::ops(data);
 }
 
 /// Two registrars, a pool element and a network that does anything: when it is sound again, so are they.

@@ -1,7 +1,7 @@
 //! What a registrar's handlespace must hold, as a table with a few dates: RFC 5352, 3.1 to 3.5, without any procedure.
 //!
-//! It follows what is granted, and knows who must be listed and who must not. Of a registrar with peers it only knows that
-//! answers fit what is listed; who is listed there depends on others, which `pair_ops` looks at.
+//! It follows what is granted, and knows who must be listed and who must not. Of a registrar with peers it only knows
+//! that answers fit what is listed; who is listed there depends on others, which `pair_ops` looks at.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! Two registrars and a pool element, and a network between them that an input controls: how long things take, which hosts
-//! reach each other, which associations break and when either end hears of it. What one association carries stays in order,
-//! as in SCTP and TCP; different ones overtake each other.
+//! Two registrars and a pool element, and a network between them that an input controls: how long things take, which
+//! hosts reach each other, which associations break and when either end hears of it. What one association carries stays
+//! in order, as in SCTP and TCP; different ones overtake each other.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};

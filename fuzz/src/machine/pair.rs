@@ -1,5 +1,5 @@
-//! Two registrars and a pool element, and whatever a network can do to them. When it has stopped, both registrars have the
-//! same handlespace within the protocol's bounds, and the element is in it exactly once, if it lives.
+//! Two registrars and a pool element, and whatever a network can do to them. When it has stopped, both registrars have
+//! the same handlespace within the protocol's bounds, and the element is in it exactly once, if it lives.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -184,8 +184,8 @@ impl Pair {
         }
     }
 
-    /// The network is sound from now on, and each procedure has the time that its thresholds sum up to: RFC 5353, 3.4.3,
-    /// 3.5 and 3.6, RFC 5352, 3.1, 3.5 and 3.6. (`tests/src/sim/bounds.rs` tells each of them.)
+    /// The network is sound from now on, and each procedure has the time that its thresholds sum up to: RFC 5353,
+    /// 3.4.3, 3.5 and 3.6, RFC 5352, 3.1, 3.5 and 3.6. (`tests/src/sim/bounds.rs` tells each of them.)
     fn settle(&mut self) {
         for a in 0..NODES {
             for b in 0..a {

@@ -3,7 +3,8 @@
 
 use rserpool_core::Ppid;
 
-/// How many bytes stand before the first parameter of a message: the header, and the fields of RFC 5352, 2.2 and RFC 5353, 2.
+/// How many bytes stand before the first parameter of a message: the header, and the fields of RFC 5352, 2.2 and RFC
+/// 5353, 2.
 pub fn header_len(ppid: Ppid, message_type: u8) -> usize {
     match (ppid, message_type) {
         // Server Identifier.

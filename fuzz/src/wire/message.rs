@@ -42,8 +42,8 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// What is emitted, of the length that was predicted; `None` where the message is too long for its length field. It is
-    /// written over ones, so that a byte that is left out shows.
+    /// What is emitted, of the length that was predicted; `None` where the message is too long for its length field. It
+    /// is written over ones, so that a byte that is left out shows.
     pub fn bytes(&self) -> Option<Vec<u8>> {
         let mut buf = vec![0xff; self.encoded_len()];
         match self.emit(&mut buf) {
