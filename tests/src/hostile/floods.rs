@@ -151,7 +151,9 @@ pub(super) fn of_peers() -> Outcome {
         crate::scene::until("the ghosts", || stage.status().peers.len() >= 200);
         let known = stage.status().peers.len();
         let refused = ghosts.iter_mut().skip(300).map(super::over_by_now).filter(|over| *over).count();
-        format!("{COUNT} associations, each of another registrar; {known} in the peer list, {refused} of the last 100 closed")
+        format!(
+            "{COUNT} associations of as many registrars; {known} in the peer list, {refused} of the last 100 closed"
+        )
     })
 }
 

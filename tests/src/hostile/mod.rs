@@ -71,7 +71,8 @@ pub const ATTACKS: &[Attack] = &[
     attack(
         "replies meant for somebody else",
         messages::for_somebody_else,
-        "an acknowledgement counts on its element's association only; a request of a peer is answered on the association that it came by, whomever it names",
+        "an acknowledgement counts on its element's association only; a request of a peer is answered where it came from, \
+         whomever it names",
     ),
     attack(
         "one pool registered in, asked for and left by eight at once",
