@@ -56,8 +56,8 @@ pub struct EndpointConfig {
     /// that it dials from is none that can be dialled. It is part of the registration. Over SCTP the association's own
     /// port serves. 0.
     pub asap_port: u16,
-    /// Whether the registrars are rsplib's, where registration lives are milliseconds: in what is registered and in what
-    /// is resolved. [`Compat::Auto`], the default, is the same as [`Compat::Rfc`] here.
+    /// Whether the registrars are rsplib's, where registration lives are milliseconds: in what is registered and in
+    /// what is resolved. [`Compat::Auto`], the default, is the same as [`Compat::Rfc`] here.
     pub compat: Compat,
 }
 
