@@ -1,4 +1,4 @@
-//! What cannot be delivered (RFC 5352, 3.7.1): it is not sent again, another registrar is looked for, and is asked anew.
+//! What cannot be delivered (RFC 5352, 3.7.1): it is not sent again; another registrar is looked for and asked anew.
 
 use std::net::SocketAddr;
 use std::process::Command;

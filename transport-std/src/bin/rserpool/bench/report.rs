@@ -105,7 +105,8 @@ impl Report {
             Some(address) => writeln!(out, "{} the registrar at {address}, over {link}", paint.bold("Measured:"))?,
             None => writeln!(
                 out,
-                "{} a registrar in a thread of this process, over {link} on loopback; the load comes from another thread",
+                "{} a registrar in a thread of this process, over {link} on loopback; the load comes from another \
+                 thread",
                 paint.bold("Measured:")
             )?,
         }
