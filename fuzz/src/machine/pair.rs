@@ -41,7 +41,12 @@ pub fn ops(data: &[u8]) {
         network.add(registrar(n, n as u32, Instant::ZERO));
     }
     network.add(element(2, Instant::ZERO));
-    let lifetime = Lifetime::from_secs(if flags & 1 == 1 { 60 } else { 300 });
+    // The longest outlives the run, so that nothing ends by itself.
+    let lifetime = Lifetime::from_secs(match flags & 9 {
+        0 => 300,
+        1 => 60,
+        _ => 86_400,
+    });
     let own_id = (flags & 2 == 2).then_some(PeId(5));
     let mut pair = Pair { network, lifetime, key: None, own_id, policy: 1, started: 3, deaths: 0 };
     if flags & 4 == 0 {
