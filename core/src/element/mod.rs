@@ -120,7 +120,8 @@ impl<'s> PoolElement<'s> {
     /// Names what of `info` cannot be registered, or which limit is reached. Nothing has changed then.
     pub fn register(&mut self, now: Instant, info: &ElementInfo<'_>) -> Result<ElementKey, RegisterError> {
         self.endpoint.advance(now);
-        self.registrations.register(self.endpoint.now, &mut self.endpoint.rng, info)
+        let Endpoint { now, rng, config, .. } = &mut self.endpoint;
+        self.registrations.register(*now, rng, config.compat.asap(), info)
     }
 
     /// Changes an element's policy values, and registers it again with them (RFC 5352, 3.1). While a registration is

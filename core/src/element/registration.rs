@@ -6,6 +6,7 @@ use super::event::RegisterError;
 use super::storage::POLICY_ROOM;
 use crate::arena::{Arena, Idx, Slot};
 use crate::blobs::Blobs;
+use crate::compat::Dialect;
 use crate::rand::Rng;
 use crate::rate::Limiter;
 use crate::wire::asap::Registration as RegistrationMessage;
@@ -213,11 +214,12 @@ impl<'s> Registrations<'s> {
         &mut self,
         now: Instant,
         rng: &mut Rng,
+        dialect: Dialect,
         info: &ElementInfo<'_>,
     ) -> Result<ElementKey, RegisterError> {
         let handle = PoolHandle::new(info.pool_handle).ok_or(RegisterError::BadHandle)?;
         let handle_len = u16::try_from(info.pool_handle.len()).map_err(|_| RegisterError::BadHandle)?;
-        if !self.handles.fits(info.pool_handle.len()) {
+        if !self.handles.fits(info.pool_handle.len()) || !dialect.takes_handle(handle) {
             return Err(RegisterError::BadHandle);
         }
         if !info.lifetime.is_valid() {

@@ -75,7 +75,8 @@ impl<'s> Resolver<'s> {
     ) -> Result<(Resolution, bool), ResolveError> {
         let handle = PoolHandle::new(handle).ok_or(ResolveError::BadHandle)?;
         let request = HandleResolution { subscribe, pool_handle: handle, wanted_items: config.wanted_items };
-        if AsapMessage::from(request).emit(&mut []) == Err(EmitError::TooLong) {
+        let too_long = AsapMessage::from(request).emit(&mut []) == Err(EmitError::TooLong);
+        if too_long || !config.compat.asap().takes_handle(handle) {
             return Err(ResolveError::BadHandle);
         }
         let pool = match self.cache.find(handle.as_bytes()) {

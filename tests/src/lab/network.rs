@@ -124,6 +124,10 @@ impl Drop for Network {
     fn drop(&mut self) {
         let mut all = String::new();
         for host in 1..=self.shape.hosts {
+            // A namespace goes some time after it was deleted, and its links with it: the next network has these names.
+            for link in 0..self.shape.links {
+                all += &format!("link del h{host}.{link}\n");
+            }
             all += &format!("netns del h{host}\n");
         }
         for link in 0..self.shape.links {

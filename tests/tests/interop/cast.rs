@@ -181,6 +181,16 @@ pub(crate) fn element_at(host: Host<'_>, port: u16, pool: &str, id: u32, registr
     )
 }
 
+/// The same, where no registrar of rsplib's is meant.
+pub(crate) fn element_of_rfc(host: Host<'_>, pool: &str, id: u32, registrars: &[u8]) -> Process {
+    let service = format!("sctp://{}", at(host.ip(), 7000));
+    let its = ["--pool", pool, "--id", &format!("{id:#x}"), "--service", &service, "--echo", "--control-channel"];
+    let local = host.ip().to_string();
+    // Our registrars here take it for milliseconds.
+    let its = [&its[..], &["--local", &local, "--lifetime", "300000s"]].concat();
+    started(host, "element", &[], &its, registrars)
+}
+
 /// An echo server of ours on both links of its host.
 pub(crate) fn element_on_two_links(host: Host<'_>, pool: &str, id: u32, registrars: &[u8]) -> Process {
     let [first, second] = [0, 1].map(|link| lab::v4(host.number(), link).to_string());
@@ -214,13 +224,17 @@ pub(crate) fn user(host: Host<'_>, pool: &str, registrars: &[u8]) -> Process {
 }
 
 fn ours(host: Host<'_>, what: &str, its: &[&str], registrars: &[u8], more: &[&str]) -> Process {
+    started(host, what, &["--rsplib"], &[its, more].concat(), registrars)
+}
+
+fn started(host: Host<'_>, what: &str, compat: &[&str], its: &[&str], registrars: &[u8]) -> Process {
     let registrars: Vec<_> = registrars.iter().map(|number| at(host.sibling(*number).ip(), 3863)).collect();
-    let mut arguments = vec!["-vv", what, "--transport", "sctp", "--rsplib"];
+    let mut arguments = vec!["-vv", what, "--transport", "sctp"];
+    arguments.extend(compat);
     arguments.extend(its);
     for registrar in &registrars {
         arguments.extend(["-r", registrar]);
     }
-    arguments.extend(more);
     host.rserpool(&arguments)
 }
 

@@ -146,7 +146,11 @@ fn a_handle_too_long_for_rsplib_is_kept_from_it() {
             let mut theirs = cast::registrar(Kind::Theirs, network.host(2), cast::id(2), &[1]);
             cast::ready(Kind::Theirs, &theirs);
             let long = "x".repeat(33);
-            let before = cast::element(network.host(4), &long, 0xabcd_0001, &[1], &[]);
+            // Our element would be the end of their registrar.
+            let refused = cast::element(network.host(4), &long, 0xabcd_0001, &[2], &[]);
+            let ended = refused.wait_within(lab::HANG);
+            assert!(!ended.status.success() && ended.text.contains("32 bytes at most"), "{}", ended.text);
+            let before = cast::element_of_rfc(network.host(4), &long, 0xabcd_0001, &[1]);
             ours.until("0xabcd0001 registered");
             let fits = cast::element(network.host(5), &long[1..], 0xabcd_0002, &[1], &[]);
             ours.until("0xabcd0002 registered");
