@@ -10,7 +10,7 @@ use std::time::Duration;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use rserpool_core::{
-    AssocId, Destination, Input, Instant, Machine, Output, Ppid, RecvError, Registrar, RegistrarConfig,
+    AsapRates, AssocId, Destination, Input, Instant, Machine, Output, Ppid, RecvError, Registrar, RegistrarConfig,
     RegistrarLimits, Transmit,
 };
 use rserpool_std::driver::{Bound, Driver, DriverConfig, Listener};
@@ -40,6 +40,8 @@ pub(super) fn registrar() -> Result<Server, Error> {
     let bound = bind()?;
     let mut config = RegistrarConfig::new();
     config.max_elements_per_association = u32::MAX;
+    // What is measured is the registrar, not its limits.
+    config.rates = AsapRates::UNLIMITED;
     let seed = rserpool_std::seed::seed().map_err(|error| Error::system("get randomness", error))?;
     let machine = Registrar::growable(RegistrarLimits::default(), config, seed, bound.clock().now());
     run(bound, machine)
