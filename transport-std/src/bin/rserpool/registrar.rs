@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// How long a pool element may take to answer one
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::positive_duration)]
     keep_alive_timeout: Duration,
+    /// The least time between two keep-alives to one pool element, however often it is reported
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::duration)]
+    keep_alive_gap: Duration,
     /// How long a pool element may be gone before it is removed, once its connection is lost
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
     lost_association_grace: Duration,
@@ -126,6 +129,7 @@ impl Args {
             register_over_tcp: !self.no_register_over_tcp,
             keep_alive_interval: self.keep_alive_interval,
             keep_alive_timeout: self.keep_alive_timeout,
+            keep_alive_gap: self.keep_alive_gap,
             lost_association_grace: self.lost_association_grace,
             max_bad_pe_report: self.max_bad_pe_report,
             max_items: self.max_items,
@@ -147,7 +151,8 @@ impl Args {
             }
         }
         let enrp = self.enrp.options(&listen, &self.multicast)?;
-        registrar.enrp = EnrpConfig { rates: self.rates.enrp(), ..enrp.config };
+        registrar.enrp = enrp.config;
+        (registrar.rates, registrar.enrp.rates) = self.rates.rates(self.max_elements_per_association)?;
         let nothing_to_announce = self.announce.is_empty() && listen.iter().all(|a| a.ip().is_unspecified());
         if registrar.announce && nothing_to_announce && !sctp {
             return Err(Error::Usage(

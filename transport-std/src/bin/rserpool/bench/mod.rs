@@ -87,8 +87,9 @@ Examples:
   rserpool bench --connections 1 --window 1        one request at a time: the latency of an idle registrar
 
 A latency is the time from the write of a request to the read of its answer, so a larger window is a longer one.
-Connections are served in turn by one thread; use a release build. The registrar in this process has no rates; one
-that runs refuses what is beyond its --registration-rate and --resolution-rate.
+The registrar in this process has no limits of rates. One that runs may refuse what is too much; start it with
+--max-registrations off --max-resolutions off.
+Connections are served in turn by one thread; use a release build.
 
 Exit status: 0 done, 1 no answer or one that is not positive, 2 wrong usage, 3 no connection";
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use rserpool_core::{
-    AsapRates, AssocId, Destination, Input, Instant, Link, Machine, Output, Ppid, RecvError, Registrar,
-    RegistrarConfig, RegistrarLimits, Transmit,
+    AsapRates, AssocId, Destination, Input, Instant, Machine, Output, Ppid, RecvError, Registrar, RegistrarConfig,
+    RegistrarLimits, Transmit,
 };
 use rserpool_std::driver::{Bound, Driver, DriverConfig, Listener};
 
@@ -40,7 +40,7 @@ pub(super) fn registrar(link: Link) -> Result<Server, Error> {
     let bound = bind(link)?;
     let mut config = RegistrarConfig::new();
     config.max_elements_per_association = u32::MAX;
-    // How fast it is is what is asked.
+    // What is measured is the registrar, not its limits.
     config.rates = AsapRates::UNLIMITED;
     let seed = rserpool_std::seed::seed().map_err(|error| Error::system("get randomness", error))?;
     let machine = Registrar::growable(RegistrarLimits::default(), config, seed, bound.clock().now());
