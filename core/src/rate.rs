@@ -38,6 +38,7 @@ impl Limiter {
     pub(crate) const FULL: Limiter = Limiter(Instant::ZERO);
 
     /// When it may happen again; `None`: now. [`Instant::MAX`]: never.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn wait(&self, rate: Rate, now: Instant) -> Option<Instant> {
         let Some(interval) = rate.interval() else { return Some(Instant::MAX) };
         let used = self.0.as_micros().saturating_sub(now.as_micros());
@@ -47,12 +48,14 @@ impl Limiter {
     }
 
     /// It has happened.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn spend(&mut self, rate: Rate, now: Instant) {
         let interval = u64::from(rate.interval().unwrap_or(0));
         self.0 = Instant::from_micros(self.0.max(now).as_micros().saturating_add(interval));
     }
 
     /// Whether it may happen now; it has happened then.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn admits(&mut self, rate: Rate, now: Instant) -> bool {
         let admitted = self.wait(rate, now).is_none();
         if admitted {

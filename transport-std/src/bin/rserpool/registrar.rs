@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use rserpool_core::{EnrpConfig, Link, Ppid, RegistrarConfig, RegistrarLimits, ServerId};
+use rserpool_core::{Link, Ppid, RegistrarConfig, RegistrarLimits, ServerId};
 use rserpool_std::driver::{DriverConfig, StartError};
 use rserpool_std::{RegistrarOptions, RegistrarServer, control};
 
@@ -134,7 +134,6 @@ impl Args {
             max_bad_pe_report: self.max_bad_pe_report,
             max_items: self.max_items,
             max_elements_per_association: self.max_elements_per_association,
-            rates: self.rates.asap(),
             ..RegistrarConfig::new()
         };
         let listen =

@@ -88,23 +88,6 @@ pub(crate) fn server_id(text: &str) -> Result<ServerId, String> {
     }
 }
 
-/// How often: `1000` a second and ten times that at once, `1000:5000`, or `off` for no limit.
-pub(crate) fn rate(text: &str) -> Result<Rate, String> {
-    const WANTED: &str = "PER-SECOND, PER-SECOND:AT-ONCE or off is wanted, like 100 or 100:1000";
-    if text == "off" {
-        return Ok(Rate::UNLIMITED);
-    }
-    let number = |text: &str| text.parse::<u32>().map_err(|_| WANTED.to_owned());
-    let rate = match text.split_once(':') {
-        None => Rate::per_second(number(text)?),
-        Some((per_second, burst)) => Rate { per_second: number(per_second)?, burst: number(burst)? },
-    };
-    match rate {
-        Rate { per_second: 0, .. } | Rate { burst: 0, .. } => Err(format!("0 would never let anything pass; {WANTED}")),
-        rate => Ok(rate),
-    }
-}
-
 /// Where a pool element listens for registrars: `auto`, `off`, a port, or an address with or without one.
 pub(crate) fn asap_listen(text: &str) -> Result<AsapListen, String> {
     let any_port = |ip: std::net::IpAddr| AsapListen::At((ip, 0).into());

@@ -10,8 +10,8 @@ use std::time::Duration;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use rserpool_core::{
-    AsapRates, AssocId, Destination, Input, Instant, Machine, Output, Ppid, RecvError, Registrar, RegistrarConfig,
-    RegistrarLimits, Transmit,
+    AsapRates, AssocId, Destination, Input, Instant, Link, Machine, Output, Ppid, RecvError, Registrar,
+    RegistrarConfig, RegistrarLimits, Transmit,
 };
 use rserpool_std::driver::{Bound, Driver, DriverConfig, Listener};
 
