@@ -60,8 +60,9 @@ pub struct EndpointConfig {
     pub asap_port: u16,
     /// How often the endpoint sends what could be too much for others, and what others can make it do.
     pub rates: EndpointRates,
-    /// Whether the registrars are rsplib's, where registration lives are milliseconds: in what is registered and in
-    /// what is resolved. [`Compat::Auto`], the default, is the same as [`Compat::Rfc`] here.
+    /// Whether the registrars are rsplib's, where registration lives are milliseconds, in what is registered and in what
+    /// is resolved, and pool handles have 32 bytes at most. [`Compat::Auto`], the default, is the same as
+    /// [`Compat::Rfc`] here.
     pub compat: Compat,
 }
 

@@ -98,18 +98,18 @@ pub const ATTACKS: &[Attack] = &[
     attack(
         "a flood of registrations",
         floods::of_registrations,
-        "`max_elements_per_association`, 4,096; they end with the association",
+        "`AsapRates::registrations`; `max_elements_per_association`, 4,096; they end with the association",
     ),
-    attack("a flood of pools", floods::of_pools, "`max_elements_per_association`; a pool ends with its last element"),
+    attack("a flood of pools", floods::of_pools, "the same; a pool ends with its last element"),
     attack(
         "a flood of resolutions",
         floods::of_resolutions,
-        "`messages_per_turn`, and `out_pause` for who does not read",
+        "`AsapRates::resolutions`; `messages_per_turn`, and `out_pause` for who does not read",
     ),
     attack(
         "a flood of reports of unreachable elements",
         floods::of_reports,
-        "one outstanding keep-alive for each element (threat 9 of RFC 5355)",
+        "`AsapRates::unreachable_reports`; one keep-alive a second for each element (RFC 5355, 2.13 and 2.14)",
     ),
     attack(
         "a flood of subscriptions, and of changes to tell of",

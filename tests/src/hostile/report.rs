@@ -39,7 +39,7 @@ fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }
 
-#[allow(clippy::cast_precision_loss, reason = "it is rounded anyway")]
+#[expect(clippy::cast_precision_loss, reason = "it is rounded anyway")]
 fn mib(kib: u64) -> f64 {
     kib as f64 / 1024.0
 }

@@ -21,7 +21,8 @@ pub(crate) struct EndpointArgs {
     /// By what registrars are reached: sctp, which the RFCs are written for, or tcp
     #[arg(long, value_name = "LINK", default_value = "tcp")]
     transport: Transport,
-    /// The registrars are rsplib's, where the lifetimes of registrations are milliseconds
+    /// The registrars are rsplib's: lifetimes of registrations are milliseconds there, and pool handles have 32 bytes at
+    /// most
     #[arg(long)]
     rsplib: bool,
     /// SCTP: an own address; repeat it for several, all with one port. Default: all that the host has
