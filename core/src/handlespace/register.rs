@@ -163,7 +163,7 @@ impl Handlespace<'_> {
         let values = Values::from(&registration.policy);
         let Pool { policy_type, order, .. } = self.pools.at_mut(pool);
         if kind == RegisteredKind::Update {
-            slot.watch.bad_reports = 0;
+            slot.watch.forgive();
             self.ranking.update(*policy_type, order, &mut self.elements, i, values);
         } else {
             self.ranking.insert(*policy_type, order, &mut self.elements, i, values);

@@ -37,8 +37,8 @@ pub(crate) struct Watch {
     assoc_generation: u32,
     /// When the last keep-alive was sent, in units of 1,024 us, as far as 32 bits can tell (50 days); 0 for never.
     asked: u32,
-    /// Reports that the element cannot be reached, since it last (re-)registered (RFC 5352, 3.5).
-    pub(crate) bad_reports: u16,
+    /// Who has reported that the element cannot be reached since it last (re-)registered (RFC 5352, 3.5): a bit each.
+    reporters: u16,
     pub(crate) state: WatchState,
     /// Its home registrar has yet to list it (RFC 5353, 3.6.3, step 1).
     pub(crate) marked: bool,
@@ -50,7 +50,7 @@ impl Watch {
         assoc_slot: 0,
         assoc_generation: 0,
         asked: 0,
-        bad_reports: 0,
+        reporters: 0,
         state: WatchState::Idle,
         marked: false,
     };
@@ -59,6 +59,21 @@ impl Watch {
     pub(crate) fn assoc(&self) -> Option<AssocId> {
         let slot = self.assoc_slot.checked_sub(1)?;
         Some(AssocId { slot, generation: self.assoc_generation })
+    }
+
+    /// Somebody reports that the element cannot be reached. Whoever does so again counts once: the bits are dense as slots
+    /// are, so that two with the same one are rare, and the element has the benefit of it.
+    pub(crate) fn report(&mut self, by: AssocId) {
+        self.reporters |= 1 << (by.slot % u16::BITS);
+    }
+
+    /// By how many it was reported, 16 at most.
+    pub(crate) fn reporters(&self) -> u32 {
+        self.reporters.count_ones()
+    }
+
+    pub(super) fn forgive(&mut self) {
+        self.reporters = 0;
     }
 
     /// A keep-alive is sent.

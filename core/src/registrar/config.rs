@@ -36,7 +36,8 @@ pub struct RegistrarConfig {
     /// How long an element stays registered after its association is gone without a deregistration, for it to come
     /// back. 0 s: the loss of the association is a failure to send (RFC 5352, 3.5).
     pub lost_association_grace: Duration,
-    /// MAX-BAD-PE-REPORT: how many reports of unreachability an element survives. 3.
+    /// MAX-BAD-PE-REPORT: by how many pool users an element may be reported as unreachable, and stay if it answers. One that
+    /// reports it again counts once, until the element has registered again. 3; from 16 on it stays, however many they are.
     pub max_bad_pe_report: u16,
     /// How many elements an answer holds at most, unless the user asks for less. 128.
     pub max_items: u32,

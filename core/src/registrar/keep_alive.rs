@@ -39,8 +39,14 @@ impl Registrar<'_> {
         message: &EndpointKeepAliveAck<'_>,
     ) -> Result<(), RecvError> {
         let element = self.element(message.pool_handle, message.id).ok_or(RecvError::Unexpected)?;
-        if self.assoc_of(element) != Some(assoc) {
-            return Err(RecvError::NotOwner);
+        if !self.returned(element, assoc) {
+            if self.assoc_of(element) != Some(assoc) {
+                return Err(RecvError::NotOwner);
+            }
+            if self.former(element).is_some() {
+                // Not this one was asked.
+                return Err(RecvError::Unexpected);
+            }
         }
         self.stats.keep_alive_acks = self.stats.keep_alive_acks.wrapping_add(1);
         if self.home_of(element) != Some(self.id) {
@@ -51,7 +57,8 @@ impl Registrar<'_> {
         Ok(())
     }
 
-    /// RFC 5352, 3.5: a report is counted, and the element is asked at once. Too many reports are enough.
+    /// RFC 5352, 3.5: a report is counted, and the element is asked at once. Too many reports are enough, if they come from
+    /// as many: one whose own way to the element is blocked, or who is malicious, does not remove it for all.
     ///
     /// This is for the home to do. Another registrar could not make the others remove the element (RFC 5353, 3.3.2), and if
     /// it did so alone, the next audit would bring the element back.
@@ -67,9 +74,9 @@ impl Registrar<'_> {
             return Ok(());
         }
         let Some(watch) = self.handlespace.watch_mut(element) else { return Ok(()) };
-        watch.bad_reports = watch.bad_reports.saturating_add(1);
-        let (reports, state) = (watch.bad_reports, watch.state);
-        if reports > self.config.max_bad_pe_report {
+        watch.report(assoc);
+        let (reporters, state) = (watch.reporters(), watch.state);
+        if reporters > u32::from(self.config.max_bad_pe_report) {
             self.remove(element, RemovalReason::Reported);
             return Ok(());
         }
@@ -86,7 +93,11 @@ impl Registrar<'_> {
         let due = self.now + self.config.lost_association_grace;
         // An element that changes its home while this registrar leaves closes its association first.
         let due = due.max(self.leave.until().unwrap_or(due));
+        self.former_lost(assoc);
         while let Some(element) = self.handlespace.next_bound(assoc, None) {
+            if self.falls_back(element) {
+                continue;
+            }
             if self.home_of(element) == Some(self.id) {
                 self.unbind(element);
                 self.watch(element, WatchState::Lost, due);
@@ -135,6 +146,11 @@ impl Registrar<'_> {
                     self.claim(element);
                     return None;
                 }
+                (WatchState::ProbeWanted | WatchState::KeepAliveSent, Some(_))
+                    if self.claims.former(element).is_some() =>
+                {
+                    return self.decide(now, element, buf);
+                }
                 (WatchState::ProbeWanted | WatchState::Claimed, Some(to)) => {
                     return self.ask(now, element, to, buf);
                 }
@@ -170,7 +186,7 @@ impl Registrar<'_> {
         }
     }
 
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         now: Instant,
         element: ElementRef,

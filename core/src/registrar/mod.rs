@@ -8,6 +8,7 @@ mod audit;
 mod claim;
 mod config;
 mod discovery;
+mod dispute;
 mod enrp;
 mod event;
 mod failure;

@@ -3,7 +3,7 @@
 //! It follows what is granted, and knows who must be listed and who must not. Of a registrar with peers it only knows
 //! that answers fit what is listed; who is listed there depends on others, which `pair_ops` looks at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rserpool_core::wire::AsapMessage;
@@ -22,6 +22,10 @@ type Key = (Vec<u8>, u32);
 struct Entry {
     /// Over which it is registered, as long as that is there.
     assoc: Option<AssocId>,
+    /// Over which it was registered when it registered over another one, until it is clear whether somebody is there.
+    former: Option<AssocId>,
+    /// There were so many disputes that this one may have been given up, or not.
+    unclear: bool,
     expires: Option<Instant>,
     /// Its last sign of life.
     alive: Instant,
@@ -29,11 +33,16 @@ struct Entry {
     asked: Option<Instant>,
     /// When its association was lost.
     lost: Option<Instant>,
-    /// Reports of unreachability, ever.
-    reports: u32,
+    /// Who has reported it as unreachable, ever.
+    reporters: BTreeSet<u32>,
     user_transport: Vec<u8>,
     policy: Vec<u8>,
 }
+
+/// How many disputes a registrar remembers at least.
+const DISPUTES: usize = 2;
+/// And at most.
+const MOST_DISPUTES: u32 = 4;
 
 pub struct Model {
     config: RegistrarConfig,
@@ -51,29 +60,37 @@ impl Model {
 
     pub fn step(&mut self, now: Instant, outcome: &Outcome<RegistrarEvent>, listed: &Space) {
         let mut deregistered = None;
-        for sent in &outcome.sent {
-            self.keep_alive_sent(sent);
-        }
         match &outcome.cause {
             Cause::Message { assoc, ppid: Ppid::Asap, bytes, done: Ok(()) } => {
                 match AsapMessage::parse(bytes).map(|parsed| parsed.message) {
                     Ok(AsapMessage::Registration(message)) => self.registration(now, *assoc, &message, outcome, listed),
                     Ok(AsapMessage::Deregistration(message)) => {
                         let key = (message.pool_handle.as_bytes().to_vec(), message.id.0);
-                        let owner = self.entries.get(&key).and_then(|entry| entry.assoc);
-                        // 2.2.2: not by proxy, but by whoever comes where the owner's association is gone.
-                        deregistered = owner.is_none_or(|owner| owner == *assoc).then_some(key);
+                        let entry = self.entries.get_mut(&key);
+                        let may_fall_back = |entry: &&mut Entry| entry.former.is_some_and(|former| former != *assoc);
+                        if let Some(entry) = entry.filter(may_fall_back) {
+                            // There is one more to ask.
+                            (entry.assoc, entry.former) = (entry.former, None);
+                        } else {
+                            // 2.2.2: not by proxy, but by whoever comes where the owner's association is gone.
+                            let entry = self.entries.get(&key);
+                            let may =
+                                |entry: &Entry| entry.owners().next().is_none() || entry.owners().any(|o| o == *assoc);
+                            deregistered = entry.is_none_or(may).then_some(key);
+                        }
                     }
                     Ok(AsapMessage::EndpointKeepAliveAck(message)) => {
                         let key = (message.pool_handle.as_bytes().to_vec(), message.id.0);
                         if let Some(entry) = self.entries.get_mut(&key) {
                             (entry.alive, entry.asked) = (now, None);
+                            // It is accepted from where the element is.
+                            (entry.assoc, entry.former, entry.unclear) = (Some(*assoc), None, false);
                         }
                     }
                     Ok(AsapMessage::EndpointUnreachable(message)) => {
                         let key = (message.pool_handle.as_bytes().to_vec(), message.id.0);
                         if let Some(entry) = self.entries.get_mut(&key) {
-                            entry.reports += 1;
+                            entry.reporters.insert(assoc.slot);
                         }
                     }
                     Ok(AsapMessage::HandleResolution(message)) => self.resolution(*assoc, &message, outcome, listed),
@@ -83,8 +100,18 @@ impl Model {
             Cause::SendFailed(assoc) => self.lost(now, *assoc),
             _ => {}
         }
+        for sent in &outcome.sent {
+            self.keep_alive_sent(sent);
+        }
         for assoc in &outcome.closed {
             self.lost(now, *assoc);
+        }
+        let timeout = self.config.keep_alive_timeout;
+        for entry in self.entries.values_mut() {
+            if entry.former.is_some() && !entry.unclear && entry.asked.is_some_and(|asked| asked + timeout <= now) {
+                // Nobody has answered there. The other one is to be asked, when the element may be asked again.
+                (entry.former, entry.asked, entry.alive) = (None, None, now);
+            }
         }
         if self.alone {
             self.compare(now, listed, deregistered);
@@ -98,7 +125,14 @@ impl Model {
             && let Some(id) = message.id
             && let Some(entry) = self.entries.get_mut(&(message.pool_handle.as_bytes().to_vec(), id.0))
         {
-            assert!(!self.alone || entry.assoc == Some(to), "3.5: over the association that it registered over");
+            if entry.unclear {
+                return;
+            }
+            let known = entry.owners().any(|owner| owner == to);
+            assert!(!self.alone || known, "3.5: over the association that it registered over");
+            if entry.former.is_some_and(|former| former != to) {
+                (entry.former, entry.asked) = (None, None);
+            }
             entry.asked.get_or_insert(sent.at);
         }
     }
@@ -137,19 +171,39 @@ impl Model {
         assert_eq!((&found.user_transport, &found.policy), (&user_transport, &policy), "as it was registered");
         if let Some(known) = self.entries.get(&key)
             && self.alone
+            && !known.unclear
         {
-            let elsewhere = known.assoc.is_some_and(|bound| bound != assoc);
+            let elsewhere = known.assoc.is_some() && known.owners().all(|owner| owner != assoc);
             let same = known.user_transport == user_transport;
             assert!(!elsewhere || same, "RFC 5354, 3.12.5: another element has the identifier");
         }
-        let reports = self.entries.get(&key).map_or(0, |known| known.reports);
+        let known = self.entries.get(&key);
+        let reporters = known.map(|known| known.reporters.clone()).unwrap_or_default();
+        let former = known.and_then(|known| known.former.or(known.assoc)).filter(|former| *former != assoc);
+        let disputed = known.filter(|known| known.assoc == Some(assoc) && known.former.is_some());
+        let asked = disputed.and_then(|known| known.asked);
         let expires = message.element.lifetime.duration().map(|life| now + life);
         if self.alone {
             assert_eq!(found.expires, expires, "for as long as it asked");
         }
-        let entry =
-            Entry { assoc: Some(assoc), expires, alive: now, asked: None, lost: None, reports, user_transport, policy };
+        let unclear = known.is_some_and(|known| known.unclear);
+        let entry = Entry {
+            assoc: Some(assoc),
+            former,
+            unclear,
+            expires,
+            alive: now,
+            asked,
+            lost: None,
+            reporters,
+            user_transport,
+            policy,
+        };
         self.entries.insert(key, entry);
+        let mut disputes: Vec<_> = self.entries.values_mut().filter(|entry| entry.former.is_some()).collect();
+        if disputes.len() > DISPUTES {
+            disputes.iter_mut().for_each(|entry| entry.unclear = true);
+        }
     }
 
     /// RFC 5352, 3.3: the answer is of elements that are there, and says so where there is no such pool.
@@ -185,9 +239,18 @@ impl Model {
     }
 
     fn lost(&mut self, now: Instant, assoc: AssocId) {
-        for entry in self.entries.values_mut().filter(|entry| entry.assoc == Some(assoc)) {
-            entry.assoc = None;
-            entry.lost = Some(now);
+        for entry in self.entries.values_mut() {
+            if entry.unclear {
+                continue;
+            } else if entry.former == Some(assoc) {
+                (entry.former, entry.asked, entry.alive) = (None, None, now);
+            } else if entry.assoc == Some(assoc) {
+                entry.assoc = entry.former.take();
+                if entry.assoc.is_none() {
+                    // It has as long to come back as is granted for that, asked or not.
+                    (entry.lost, entry.asked) = (Some(now), None);
+                }
+            }
         }
     }
 
@@ -199,8 +262,11 @@ impl Model {
         let config = &self.config;
         self.entries.retain(|key, entry| {
             let overdue = entry.overdue(now, config);
+            if entry.unclear {
+                return listed.contains_key(key);
+            }
             let left = deregistered.as_ref() == Some(key);
-            let reported = entry.reports > u32::from(config.max_bad_pe_report);
+            let reported = entry.reporters.len() > usize::from(config.max_bad_pe_report);
             match listed.get(key) {
                 Some(found) => {
                     assert!(!left, "3.2: who has deregistered is not listed");
@@ -220,13 +286,14 @@ impl Model {
             }
         });
         for (assoc, count) in self.per_association() {
-            assert!(count <= config_limit(&self.config), "{count} elements over {assoc}");
+            // What was disputed comes back, whatever was registered meanwhile.
+            assert!(count <= config_limit(&self.config) + MOST_DISPUTES, "{count} elements over {assoc}");
         }
     }
 
     fn per_association(&self) -> BTreeMap<AssocId, u32> {
         let mut counts = BTreeMap::new();
-        for assoc in self.entries.values().filter_map(|entry| entry.assoc) {
+        for assoc in self.entries.values().filter(|entry| !entry.unclear).filter_map(|entry| entry.assoc) {
             *counts.entry(assoc).or_insert(0) += 1;
         }
         counts
@@ -238,6 +305,11 @@ fn config_limit(config: &RegistrarConfig) -> u32 {
 }
 
 impl Entry {
+    /// Who may speak for it.
+    fn owners(&self) -> impl Iterator<Item = AssocId> {
+        self.assoc.into_iter().chain(self.former)
+    }
+
     /// Why it must not be listed any more.
     fn overdue(&self, now: Instant, config: &RegistrarConfig) -> Option<&'static str> {
         let after = |since: Option<Instant>, time: Duration| since.is_some_and(|at| at + time <= now);
@@ -245,7 +317,7 @@ impl Entry {
             Some("its registration is over")
         } else if after(self.lost, config.lost_association_grace) {
             Some("its association is lost")
-        } else if after(self.asked, config.keep_alive_timeout) {
+        } else if self.former.is_none() && after(self.asked, config.keep_alive_timeout) {
             Some("it has not answered")
         } else {
             None

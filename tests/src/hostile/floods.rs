@@ -46,12 +46,16 @@ pub(super) fn of_resolutions() -> Outcome {
 
 pub(super) fn of_reports() -> Outcome {
     const EACH: u32 = 10_000;
+    /// As many as may report an element that answers (MAX-BAD-PE-REPORT).
+    const OF_THE_GOOD: u32 = 3;
     Stage::start(&Setup::default()).endures(|stage| {
+        let good = stage.id.0;
         volley::from_many(stage.asap, CONNECTIONS, |n| {
-            // Of elements that are not there, and of one of the attacker's that is.
+            // Of the good element, of elements that are not there, and of one of the attacker's that is.
             let own = [registration(POOL, element(n + 1)), unreachable(POOL, n + 1)];
             own.into_iter().chain((1..EACH).flat_map(move |id| {
-                [unreachable(GOOD.as_bytes(), id), unreachable(POOL, n + 1), unreachable(b"nobody", id)]
+                let reported = if n < OF_THE_GOOD { good } else { id };
+                [unreachable(GOOD.as_bytes(), reported), unreachable(POOL, n + 1), unreachable(b"nobody", id)]
             }))
         });
         format!("{} reports", 3 * CONNECTIONS * EACH)

@@ -24,14 +24,36 @@ pub(super) fn of_an_element() -> Outcome {
             }
             peer.send(&emit(EndpointKeepAliveAck { pool_handle: handle(pool), id: stage.id }));
         }
-        // As many reports as an element survives (MAX-BAD-PE-REPORT).
-        for _ in 0..3 {
+        for _ in 0..TIMES {
             peer.send(&unreachable(pool, stage.id.0));
         }
         peer.is_served_without_an_answer_before();
         format!(
-            "{TIMES} registrations with its identifier, {TIMES} deregistrations, {TIMES} acknowledgements, 3 reports"
+            "{TIMES} registrations with its identifier, {TIMES} deregistrations, {TIMES} acknowledgements, {TIMES} reports"
         )
+    })
+}
+
+/// An element that comes back says nothing else than these.
+pub(super) fn exactly_as_an_element() -> Outcome {
+    const TIMES: usize = 300;
+    Stage::start(&Setup::default()).endures(|stage| {
+        let pool = GOOD.as_bytes();
+        let exactly = PoolElementParam { user_transport: Transport::Tcp(at(7)), ..element(stage.id.0) };
+        let mut stay = Vec::new();
+        for n in 0..TIMES {
+            let mut peer = stage.asap();
+            assert_eq!(response(&peer.ask(&registration(pool, exactly))), (true, None));
+            match n % 3 {
+                // Leaves, answers for it and leaves, or stays until the end.
+                0 => {
+                    peer.ask(&deregistration(pool, stage.id.0));
+                }
+                1 => peer.send(&emit(EndpointKeepAliveAck { pool_handle: handle(pool), id: stage.id })),
+                _ => stay.push(peer),
+            }
+        }
+        format!("{TIMES} connections on which its registration is repeated; {} stayed until the end", stay.len())
     })
 }
 

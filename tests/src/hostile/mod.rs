@@ -82,7 +82,12 @@ pub const ATTACKS: &[Attack] = &[
     attack(
         "the identifier of another's element: registered, deregistered, acknowledged for",
         identities::of_an_element,
-        "an element belongs to the association that it came by; MAX-BAD-PE-REPORT",
+        "an element belongs to the association that it came by; who reports it again counts once (MAX-BAD-PE-REPORT)",
+    ),
+    attack(
+        "the registration of another's element repeated, to leave with it",
+        identities::exactly_as_an_element,
+        "whoever is at the element's former association is asked, and has it back if it answers",
     ),
     attack(
         "the identifier of another registrar claimed, and used to remove elements",

@@ -52,7 +52,8 @@ pub(crate) struct Args {
     /// How long a pool element may be gone before it is removed, once its connection is lost
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
     lost_association_grace: Duration,
-    /// MAX-BAD-PE-REPORT: remove a pool element after more reports of unreachability than this
+    /// MAX-BAD-PE-REPORT: remove a pool element that answers but that more pool users than this have reported as
+    /// unreachable (0: one is enough; 16: never)
     #[arg(long, value_name = "N", default_value_t = 3)]
     max_bad_pe_report: u16,
     /// How many elements an answer holds at most
