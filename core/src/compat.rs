@@ -106,7 +106,7 @@ impl Dialect {
         }
     }
 
-    /// Whether a pool can be told of at all.
+    /// Whether a pool can be told of, registered in or asked for at all: rsplib's registrar ends by a longer handle.
     pub(crate) fn takes_handle(self, handle: PoolHandle<'_>) -> bool {
         match self {
             Dialect::Rfc => true,

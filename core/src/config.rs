@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::compat::Compat;
+use crate::rate::Rate;
 use crate::wire::Lifetime;
 
 /// The timers and thresholds of a pool element or pool user (RFC 5352, 7.1 and 7.2), with the RFC's defaults.
@@ -26,7 +27,8 @@ pub struct EndpointConfig {
     #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
     pub t4_reregistration: Duration,
     /// T5-Serverhunt: how long to wait for associations to registrars before others are tried (RFC 5352, 3.6). It
-    /// doubles with each round, up to `retran_max`. 10 s.
+    /// doubles with each round, up to `retran_max`. A pool element that has lost its home begins within a tenth of it,
+    /// at random, so that a registrar's elements do not all come to the next one at once. 10 s.
     #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
     pub t5_server_hunt: Duration,
     /// T7-ENRPoutdate: how long an announced registrar is remembered. 5 s.
@@ -56,9 +58,60 @@ pub struct EndpointConfig {
     /// that it dials from is none that can be dialled. It is part of the registration. Over SCTP the association's own
     /// port serves. 0.
     pub asap_port: u16,
-    /// Whether the registrars are rsplib's, which take registration lives for milliseconds. [`Compat::Auto`] is the same as
+    /// How often the endpoint sends what could be too much for others, and what others can make it do.
+    pub rates: EndpointRates,
+    /// Whether the registrars are rsplib's, where registration lives are milliseconds, in what is registered and in what
+    /// is resolved, and pool handles have 32 bytes at most. [`Compat::Auto`], the default, is the same as
     /// [`Compat::Rfc`] here.
     pub compat: Compat,
+}
+
+/// How often an endpoint does what could be too much for others, and what others could make it do too often. What is
+/// admitted later is done later, unless it says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct EndpointRates {
+    /// Registrations of all elements of the endpoint, with those that tell new policy values: only the latest are told.
+    /// Half of what a registrar takes of one association, since an element that it refuses stops. 500/s, 5,000 at once.
+    pub registrations: Rate,
+    /// Acknowledgements of keep-alives, for each element (RFC 5355, 2.14). However many keep-alives have come meanwhile,
+    /// one acknowledgement is sent; that to the home registrar comes before that to others. 10/s, 100 at once.
+    pub keep_alive_acks: Rate,
+    /// How often registrars can make themselves the home in place of one that lives (RFC 5352, 3.4, KA2.4): what is more
+    /// is ignored, without an acknowledgement, so that they do not hold themselves for the home. 1/s, 10 at once.
+    pub home_changes: Rate,
+    /// Reports of unreachable elements (RFC 5355, 2.13.3). 10/s, 100 at once.
+    pub unreachable_reports: Rate,
+    /// Error reports about what registrars send: what is more is not reported. 10/s, 100 at once.
+    pub errors: Rate,
+}
+
+impl EndpointRates {
+    /// The defaults.
+    pub const fn new() -> Self {
+        EndpointRates {
+            registrations: Rate::per_second(500),
+            keep_alive_acks: Rate::per_second(10),
+            home_changes: Rate::per_second(1),
+            unreachable_reports: Rate::per_second(10),
+            errors: Rate::per_second(10),
+        }
+    }
+
+    /// No limits.
+    pub const UNLIMITED: Self = EndpointRates {
+        registrations: Rate::UNLIMITED,
+        keep_alive_acks: Rate::UNLIMITED,
+        home_changes: Rate::UNLIMITED,
+        unreachable_reports: Rate::UNLIMITED,
+        errors: Rate::UNLIMITED,
+    };
+}
+
+impl Default for EndpointRates {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Which links an endpoint can use.
@@ -89,6 +142,7 @@ impl EndpointConfig {
             wanted_items: None,
             links: Links { sctp: false, tcp: true },
             asap_port: 0,
+            rates: EndpointRates::new(),
             compat: Compat::Auto,
         }
     }

@@ -5,6 +5,7 @@ use crate::arena::Table;
 use crate::config::EndpointConfig;
 use crate::hunt::{Home, Hunt, HuntOutput};
 use crate::rand::Rng;
+use crate::rate::Limiter;
 use crate::report::PendingReport;
 use crate::scratch::Scratch;
 use crate::servers::{ServerSlot, Servers};
@@ -20,6 +21,7 @@ pub(crate) struct Endpoint<'s> {
     pub(crate) hunt: Hunt<'s>,
     pub(crate) resolver: Resolver<'s>,
     report: PendingReport<'s>,
+    reports: Limiter,
 }
 
 /// What became of the home registrar.
@@ -62,6 +64,7 @@ impl<'s> Endpoint<'s> {
             hunt: Hunt::new(Servers::new(servers), &config),
             resolver: Resolver::new(cache, &config),
             report: PendingReport::new(scratch),
+            reports: Limiter::FULL,
             config,
             now,
             rng: Rng::new(seed),
@@ -91,6 +94,7 @@ impl<'s> Endpoint<'s> {
         }
         AsapMessage::parse(bytes).map_err(|error| {
             self.report.parse_error(Ppid::Asap, assoc, bytes, &error);
+            self.limit_report();
             RecvError::Malformed(error.kind)
         })
     }
@@ -101,6 +105,16 @@ impl<'s> Endpoint<'s> {
             self.hunt.heard(self.now);
         }
         self.report.reports(Ppid::Asap, assoc, bytes, &parsed.reports);
+        self.limit_report();
+    }
+
+    /// The report that has just been taken up is dropped where there were too many.
+    fn limit_report(&mut self) {
+        if let Some((to, _)) = self.report.pending()
+            && !self.reports.admits(self.config.rates.errors, self.now)
+        {
+            self.report.closed(to);
+        }
     }
 
     /// Takes any input but a message.

@@ -15,6 +15,8 @@ use crate::{AssocId, DialId, Instant, Link, ServerId};
 const MAX_DIALS: usize = 3;
 /// How many associations can wait to be closed at once: those that came up together with the home, and old homes.
 const MAX_SURPLUS: usize = 8;
+/// Over how much of T5 the elements of a dead registrar spread, in per cent.
+const SPREAD: u32 = 10;
 
 #[derive(Clone, Copy, Debug)]
 struct Dial {
@@ -58,6 +60,8 @@ pub(crate) struct Hunt<'s> {
     settled_at: Option<Instant>,
     /// Until when the present attempts may take, while a hunt goes on.
     t5: Option<Instant>,
+    /// Nobody is dialled before this: see [`Hunt::spread`].
+    rest: Option<Instant>,
     t5_first: core::time::Duration,
     t5_value: core::time::Duration,
     dials: ArrayVec<Dial, MAX_DIALS>,
@@ -75,6 +79,7 @@ impl<'s> Hunt<'s> {
             home_server: None,
             settled_at: None,
             t5: None,
+            rest: None,
             t5_first: first_t5(config),
             t5_value: first_t5(config),
             dials: ArrayVec::new_const(),
@@ -142,9 +147,18 @@ impl<'s> Hunt<'s> {
         }
     }
 
+    /// All elements of a registrar that dies notice at the same moment. So that they do not come to the next one all at
+    /// once, a hunt that has just begun waits for a part of T5, which RFC 5352, 3.6 leaves open.
+    pub(crate) fn spread(&mut self, now: Instant, rng: &mut Rng) {
+        if self.home.is_none() && self.dials.is_empty() {
+            self.rest = Some(now + rng.part(self.t5_first, SPREAD));
+        }
+    }
+
     /// SH3: stops T5. The attempts are given up; their addresses have not failed.
     fn end(&mut self) {
         self.t5 = None;
+        self.rest = None;
         for dial in &self.dials {
             self.servers.set_untried(dial.server);
         }
@@ -236,7 +250,11 @@ impl<'s> Hunt<'s> {
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.t5
+        match self.rest {
+            // It is a part of T5.
+            Some(rest) => Some(rest),
+            None => self.t5,
+        }
     }
 
     /// The next thing to do. A hunt starts by itself when there is no home (RFC 5352, 3.6: "at its startup").
@@ -250,6 +268,10 @@ impl<'s> Hunt<'s> {
         if self.home.is_none() {
             self.start(now);
         }
+        if self.rest.is_some_and(|rest| rest > now) {
+            return None;
+        }
+        self.rest = None;
         let t5 = self.t5?;
         if t5 <= now {
             // SH5: the value doubles up to RETRAN.max, the attempts end, and others are tried.

@@ -216,6 +216,7 @@ mod ids;
 mod machine;
 mod policy;
 mod rand;
+mod rate;
 mod registrar;
 mod report;
 mod scratch;
@@ -227,17 +228,18 @@ pub mod wire;
 pub use compat::Compat;
 #[cfg(feature = "alloc")]
 pub use config::EndpointLimits;
-pub use config::{EndpointConfig, Links};
+pub use config::{EndpointConfig, EndpointRates, Links};
 pub use element::{ElementEvent, ElementInfo, ElementKey, ElementStorage, PoolElement, RegisterError};
 pub use error::RecvError;
 pub use hunt::Home;
 pub use ids::{AssocId, DialId, PeId, Ppid, ServerId};
 pub use machine::{Destination, Input, Link, Machine, Output, Transmit};
+pub use rate::Rate;
 #[cfg(feature = "alloc")]
 pub use registrar::RegistrarLimits;
 pub use registrar::{
-    EnrpConfig, MAX_ANNOUNCED, PeerState, PeerView, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStats,
-    RegistrarStorage, RemovalReason,
+    AsapRates, EnrpConfig, EnrpRates, MAX_ANNOUNCED, PeerState, PeerView, Registrar, RegistrarConfig, RegistrarEvent,
+    RegistrarStats, RegistrarStorage, RemovalReason,
 };
 pub use time::Instant;
 pub use user::{PoolUser, Resolution, ResolveError, SelectError, Unresolved, UserEvent, UserStorage};

@@ -328,3 +328,34 @@ fn copies_converge_while_elements_go_on_registering() {
     assert_eq!(sim.space(a), sim.space(b));
     assert!(sim.pr(b).stats().resynchronisations >= 1);
 }
+
+/// Each page comes in time, and says that there is more.
+#[test]
+fn tables_without_end_do_not_keep_others_from_being_read() {
+    let (mut sim, registrar, peer, other) = world();
+    // More than are read at once.
+    let endless: Vec<Peer> = (10..16).map(|id| sim.enrp_peer(registrar, id)).collect();
+    for bad in &endless {
+        sim.tell(*bad, presence(false, Some(7)));
+    }
+    claims(&mut sim, peer, &[(b"p", 1)]);
+    let asked = |sim: &Sim, node| !sim.enrp_sent_to(registrar, node, ty::TABLE_REQUEST).is_empty();
+    for second in 0..60 {
+        for bad in &endless {
+            // Nothing, or always the same.
+            let known = [owned(bad.id, 1, 7)];
+            let entries: &[(&[u8], &[PoolElementParam<'_>])] = if second % 2 == 0 { &[] } else { &[(b"q", &known)] };
+            sim.table(*bad, true, entries);
+            sim.tell(*bad, presence(false, Some(7)));
+        }
+        sim.tell(other, presence(false, None));
+        if asked(&sim, peer.node) {
+            sim.table(peer, false, &[(b"p", &[owned(5, 1, 7)])]);
+            break;
+        }
+        sim.tell(peer, presence(false, None));
+        sim.run_secs(1);
+    }
+    assert_eq!(resynchronised(&sim, registrar), [(5, 1)]);
+    assert_eq!(sim.owned_by(registrar, 5), 1);
+}

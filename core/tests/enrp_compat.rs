@@ -7,9 +7,7 @@ use std::time::Duration;
 use harness::*;
 use rserpool_core::wire::enrp::{HandleUpdate, ListRequest};
 use rserpool_core::wire::{EnrpBody, EnrpMessage, Lifetime, PoolElementParam};
-use rserpool_core::{
-    AssocId, Compat, ElementInfo, Instant, Link, PeId, PeerState, RegistrarConfig, RegistrarEvent, ServerId,
-};
+use rserpool_core::{Compat, ElementInfo, Instant, PeId, PeerState, RegistrarConfig, RegistrarEvent, ServerId};
 
 const REGISTRAR: u32 = 0x100;
 
@@ -235,12 +233,13 @@ fn whoever_is_dialled_hears_a_presence_before_anything_else() {
 #[cfg(feature = "alloc")]
 #[test]
 fn thousands_of_elements_that_no_peer_can_be_told_of_end_at_once() {
-    use rserpool_core::{Input, Machine, Output, Ppid, Registrar, RegistrarLimits};
+    use rserpool_core::{AsapRates, AssocId, Input, Link, Machine, Output, Ppid, Registrar, RegistrarLimits};
     const ELEMENTS: u32 = 20_000;
     let mut config = RegistrarConfig { id: ServerId(REGISTRAR), ..RegistrarConfig::new() };
     config.enrp.compat = Compat::Rsplib;
     config.keep_alive_interval = Duration::ZERO;
     config.max_elements_per_association = ELEMENTS;
+    config.rates = AsapRates::UNLIMITED;
     let mut registrar = Registrar::growable(RegistrarLimits::default(), config, 1, Instant::ZERO);
     let (peer, element) = (AssocId { slot: 0, generation: 0 }, AssocId { slot: 1, generation: 0 });
     let mut removed = 0;

@@ -431,6 +431,28 @@ fn a_peer_that_there_is_no_room_for_is_sent_away() {
     assert!(sim.associations(third.node).is_empty());
 }
 
+/// RFC 5353, 6.2: a datagram proves nothing.
+#[test]
+fn peers_that_are_known_by_datagrams_alone_make_room_for_one_that_connects() {
+    let mut sim = Sim::new(1);
+    let mut config = RegistrarConfig { id: ServerId(REGISTRAR), ..RegistrarConfig::new() };
+    config.enrp.multicast = true;
+    let machine = Registrar::new(leak(RegistrarStorage::<2, 4, 3>::new()), config, 1, sim.now);
+    let registrar = sim.add_registrar(machine, &[]);
+    let script = sim.script();
+    sim.run_secs(3);
+    for id in 20..30 {
+        sim.multicast_enrp(script, &enrp_bytes(id, 0, presence(false, None)));
+    }
+    sim.run_for(millis(20));
+    assert_eq!(sim.pr(registrar).peers().count(), 2);
+    sim.enrp_peer(registrar, 5);
+    sim.enrp_peer(registrar, 6);
+    let known: Vec<_> = sim.pr(registrar).peers().map(|peer| (peer.id.0, peer.state)).collect();
+    assert_eq!(known.len(), 2, "{known:?}");
+    assert!(known.contains(&(5, PeerState::Active)) && known.contains(&(6, PeerState::Active)), "{known:?}");
+}
+
 #[test]
 fn the_same_peer_is_not_configured_twice_and_none_without_an_address() {
     let config = RegistrarConfig { id: ServerId(REGISTRAR), ..RegistrarConfig::new() };

@@ -191,6 +191,35 @@ fn a_download_that_stalls_begins_anew_with_another_mentor() {
     assert_eq!(sim.elements_at(registrar), 2);
 }
 
+/// Each page comes in time, and says that there is more.
+#[test]
+fn a_download_without_end_is_given_up() {
+    let (mut sim, registrar, scripts) = starting(1);
+    let mentor = meet(&mut sim, registrar, scripts[0], 9);
+    sim.list(mentor, &[]);
+    for _ in 0..30 {
+        sim.table(mentor, true, &[(b"p", &[owned(9, 1, 7)])]);
+        sim.run_secs(1);
+    }
+    assert!(sim.pr(registrar).is_serving());
+    assert_eq!(sim.elements_at(registrar), 1, "what it gave is kept");
+}
+
+/// As long as it brings something, it may take its time.
+#[test]
+fn a_download_that_is_long_is_not_given_up() {
+    let (mut sim, registrar, scripts) = starting(1);
+    let mentor = meet(&mut sim, registrar, scripts[0], 9);
+    sim.list(mentor, &[]);
+    for n in 1..=30u32 {
+        sim.table(mentor, n < 30, &[(b"p", &[owned(9, n, 7)])]);
+        assert_eq!(sim.pr(registrar).is_serving(), n == 30, "page {n}");
+        sim.run_secs(1);
+    }
+    assert_eq!(sim.elements_at(registrar), 30);
+    assert!(serving(&sim, registrar, Some(9)));
+}
+
 #[test]
 fn a_mentor_that_is_lost_is_replaced_at_once() {
     for page in [false, true] {

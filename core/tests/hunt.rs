@@ -148,6 +148,39 @@ fn a_lost_home_is_looked_for_at_once() {
     assert_eq!((sim.elements_at(home), sim.elements_at(other)), (0, 1));
 }
 
+/// All elements of a registrar that dies notice at the same moment: they come to the other one over a tenth of T5.
+#[cfg(feature = "alloc")]
+#[test]
+fn the_elements_of_a_dead_registrar_do_not_come_to_another_one_all_at_once() {
+    const ELEMENTS: usize = 1000;
+    let mut sim = Sim::new(1);
+    let [dead, survivor] = [1, 2].map(|id| {
+        let config = RegistrarConfig { id: rserpool_core::ServerId(id), ..RegistrarConfig::new() };
+        let machine = rserpool_core::Registrar::growable(Default::default(), config, id.into(), Instant::ZERO);
+        sim.add(Role::Registrar(machine))
+    });
+    sim.nodes[survivor].answer = Answer::Refuse;
+    let elements: Vec<_> = (0..ELEMENTS).map(|_| sim.registered(&info(b"echo"), &[dead, survivor]).0).collect();
+    // After T5 the home counts as one that serves.
+    sim.run_secs(11);
+    sim.nodes[dead].answer = Answer::Refuse;
+    sim.nodes[survivor].answer = Answer::Accept;
+    let died = sim.now;
+    for pe in &elements {
+        sim.lose_all_between(*pe, dead);
+    }
+    sim.run_secs(2);
+    let mut curve = [0; 20];
+    for pe in &elements {
+        let (at, _) = sim.nodes[*pe].dialled.iter().rfind(|(_, to)| *to == survivor).copied().unwrap();
+        curve[(at.as_micros() - died.as_micros()) as usize / 100_000] += 1;
+    }
+    // T5 is 10 s. A hundred each, on average.
+    assert!(curve[..10].iter().all(|n| (50..=150).contains(n)), "{curve:?}");
+    assert_eq!(curve[..10].iter().sum::<usize>(), ELEMENTS);
+    assert_eq!(sim.elements_at(survivor), ELEMENTS);
+}
+
 #[test]
 fn a_registrar_that_accepts_and_closes_is_not_dialled_in_circles() {
     let mut sim = Sim::new(1);

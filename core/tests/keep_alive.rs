@@ -36,6 +36,18 @@ fn with_script(sim: &mut Sim, config: RegistrarConfig) -> (NodeId, NodeId, Assoc
     (registrar, pe, assoc)
 }
 
+/// One that always comes too late, as on a host that has too much to do, is not one that stood still for once.
+#[test]
+fn a_registrar_that_always_comes_late_removes_who_does_not_answer_though_later() {
+    let mut sim = Sim::new(1);
+    let (registrar, ..) = with_script(&mut sim, RegistrarConfig::new());
+    for _ in 0..30 {
+        sim.now = sim.now + Duration::from_secs(3);
+        sim.input(registrar, Input::Timeout).unwrap();
+    }
+    assert_eq!(sim.elements_at(registrar), 0);
+}
+
 /// RFC 5352, 3.5: an answer is late by when it was given, not by when a registrar that stood still comes to read it.
 #[test]
 fn nobody_is_held_for_dead_by_a_registrar_that_stood_still() {
@@ -334,20 +346,45 @@ fn a_reported_element_that_does_not_acknowledge_is_removed() {
     assert!(sim.told_pr(registrar, removed(5, RemovalReason::Unreachable)));
 }
 
+/// So many pool users, with an association each.
+fn reporters(sim: &mut Sim, registrar: NodeId, count: usize) -> Vec<(NodeId, AssocId)> {
+    let mut reporter = || {
+        let reporter = sim.script();
+        (reporter, sim.connect(reporter, registrar).0)
+    };
+    (0..count).map(|_| reporter()).collect()
+}
+
 /// 3.5: "If the counter exceeds the protocol threshold MAX-BAD-PE-REPORT, the ENRP server SHOULD remove the PE".
 #[test]
-fn more_than_max_bad_pe_report_reports_remove_an_element_that_still_answers() {
+fn an_element_that_more_than_max_bad_pe_report_have_reported_is_removed_though_it_answers() {
     let mut sim = Sim::new(1);
     let registrar = sim.registrar();
     sim.registered(&info_with_id(b"echo", 5), &[registrar]);
-    let reporter = sim.script();
-    let (assoc, _) = sim.connect(reporter, registrar);
-    for reports in 1..=4 {
+    for (at, (reporter, assoc)) in reporters(&mut sim, registrar, 4).into_iter().enumerate() {
         sim.send(reporter, assoc, unreachable(b"echo", 5));
         sim.run_secs(1);
-        assert_eq!(sim.elements_at(registrar), usize::from(reports <= 3));
+        assert_eq!(sim.elements_at(registrar), usize::from(at < 3));
     }
     assert!(sim.told_pr(registrar, removed(5, RemovalReason::Reported)));
+}
+
+/// 3.5: "the ENRP server MUST retain the PE". RFC 5355, 2.13: what one user can do with reports is limited, whether it is
+/// malicious or only its own way to the element is blocked.
+#[test]
+fn who_reports_an_element_again_and_again_counts_once() {
+    let mut sim = Sim::new(1);
+    let registrar = sim.registrar();
+    sim.registered(&info_with_id(b"echo", 5), &[registrar]);
+    let reporters = reporters(&mut sim, registrar, 3);
+    for _ in 0..50 {
+        for (reporter, assoc) in &reporters {
+            sim.send(*reporter, *assoc, unreachable(b"echo", 5));
+        }
+        sim.run_secs(2);
+    }
+    assert_eq!(sim.elements_at(registrar), 1);
+    assert_eq!(sim.pr(registrar).stats().unreachable_reports, 150);
 }
 
 /// 3.5: a new registration begins a new count.
@@ -356,11 +393,9 @@ fn reports_are_counted_anew_after_a_registration() {
     let mut sim = Sim::new(1);
     let registrar = sim.registrar();
     let (pe, key) = sim.registered(&info_with_id(b"echo", 5), &[registrar]);
-    let reporter = sim.script();
-    let (assoc, _) = sim.connect(reporter, registrar);
-    for _ in 0..5 {
-        for _ in 0..3 {
-            sim.send(reporter, assoc, unreachable(b"echo", 5));
+    for three in reporters(&mut sim, registrar, 15).chunks(3) {
+        for (reporter, assoc) in three {
+            sim.send(*reporter, *assoc, unreachable(b"echo", 5));
         }
         sim.run_secs(1);
         sim.pe(pe, |pe, now| pe.reregister(now, key)).unwrap();

@@ -159,7 +159,7 @@ fn an_identifier_that_another_live_element_has_is_refused_with_cause_4() {
     assert_eq!(t.try_register_over(second, b"echo", param(1, 8)), Err((4, vec![])));
     t.try_register_over(second, b"echo", param(1, 7)).unwrap();
     assert_eq!(t.elements(), 1);
-    // It moved: the old association is nothing to it any more.
+    // It moved. The old association is asked once more, and is nothing to it when it ends.
     t.sim.lose(t.pe, t.assoc);
     assert_eq!(t.elements(), 1);
     t.sim.lose(t.pe, second);

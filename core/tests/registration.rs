@@ -292,6 +292,25 @@ fn one_endpoint_is_several_elements_of_several_pools() {
     assert_eq!(sim.pe(pe, |pe, _| pe.id(keys[1])), None, "the key is void");
 }
 
+/// rsplib's registrar ends when it is sent a handle of more than 32 bytes.
+#[cfg(feature = "alloc")]
+#[test]
+fn a_handle_that_is_too_long_for_rsplib_is_neither_registered_in_nor_resolved() {
+    use rserpool_core::{Compat, EndpointConfig, EndpointLimits, Instant, PoolElement, PoolUser, ResolveError};
+    let (fits, long) = ([b'x'; 32], [b'x'; 33]);
+    for (compat, taken) in [(Compat::Rfc, true), (Compat::Auto, true), (Compat::Rsplib, false)] {
+        let config = EndpointConfig { compat, ..EndpointConfig::new() };
+        let mut pe = PoolElement::growable(EndpointLimits::default(), config, 1, Instant::ZERO);
+        assert!(pe.register(Instant::ZERO, &info(&fits)).is_ok());
+        let registered = pe.register(Instant::ZERO, &info(&long)).err();
+        assert_eq!(registered, (!taken).then_some(RegisterError::BadHandle));
+        assert_eq!(pe.resolve(Instant::ZERO, &long).err(), (!taken).then_some(ResolveError::BadHandle));
+        let mut pu = PoolUser::growable(EndpointLimits::default(), config, 1, Instant::ZERO);
+        assert!(pu.resolve(Instant::ZERO, &fits).is_ok());
+        assert_eq!(pu.resolve(Instant::ZERO, &long).err(), (!taken).then_some(ResolveError::BadHandle));
+    }
+}
+
 #[test]
 fn what_cannot_be_registered_is_refused_before_it_is_sent() {
     let mut sim = Sim::new(1);

@@ -8,10 +8,10 @@ use std::time::Duration;
 use harness::*;
 use rserpool_core::wire::asap::EndpointUnreachable;
 use rserpool_core::wire::cause::Cause;
-use rserpool_core::wire::{AsapMessage, Policy, PoolElementParam};
+use rserpool_core::wire::{AsapMessage, Lifetime, Policy, PoolElementParam};
 use rserpool_core::{
-    AssocId, ElementEvent, EndpointConfig, Input, Link, PeId, Resolution, ResolveError, SelectError, Unresolved,
-    UserEvent,
+    AssocId, Compat, ElementEvent, EndpointConfig, Input, Link, PeId, Resolution, ResolveError, SelectError,
+    Unresolved, UserEvent,
 };
 
 const ROUND_ROBIN: Option<Policy<'static>> = Some(Policy::RoundRobin);
@@ -315,6 +315,21 @@ fn elements_are_handed_out_by_the_pools_policy() {
     t.sim.send_bytes(t.registrar, t.assoc, &answer(b"p", false, Some(Policy::Priority { priority: 0 }), &elements));
     t.sim.run_secs(1);
     assert_eq!((t.primary(pool), t.primary(pool), t.next(pool, 1)), (Ok(1), Ok(1), Ok(2)));
+}
+
+/// RFC 5354, 3.10: the Registration Life is in seconds. rsplib's registrars tell milliseconds.
+#[test]
+fn lives_are_milliseconds_where_the_registrar_is_rsplib() {
+    for (compat, expected) in [(Compat::Rfc, 90_000), (Compat::Auto, 90_000), (Compat::Rsplib, 90)] {
+        let mut t = using(EndpointConfig { compat, ..EndpointConfig::new() });
+        let (pool, _) = t.resolve();
+        let element = PoolElementParam { lifetime: Lifetime::from_secs(90_000), ..param(1, 7) };
+        t.sim.send_bytes(t.registrar, t.assoc, &answer(b"echo", false, ROUND_ROBIN, &[element]));
+        t.sim.run_secs(1);
+        let all = t.sim.pu(t.pu, |pu, _| pu.elements(pool).map(|e| e.lifetime).collect::<Vec<_>>());
+        let handed_out = t.sim.pu(t.pu, |pu, now| pu.primary(now, pool).map(|e| e.lifetime));
+        assert_eq!((all, handed_out), (vec![Lifetime::from_secs(expected)], Ok(Lifetime::from_secs(expected))));
+    }
 }
 
 /// 2.2.6: "If not present, a Round-Robin overall pool member selection policy is assumed", and policies within elements

@@ -18,6 +18,7 @@ pub struct Rig {
 }
 
 static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
+static COMMAND: OnceLock<Result<(), String>> = OnceLock::new();
 static RIGS: AtomicU32 = AtomicU32::new(0);
 
 impl Rig {
@@ -27,14 +28,10 @@ impl Rig {
     /// As for `None`, where the environment variable `RSERPOOL_REQUIRE` says that no test may be skipped. Or the firmware
     /// cannot be built.
     pub fn or_skip() -> Option<Rig> {
-        match missing() {
-            Some(what) if env::var_os("RSERPOOL_REQUIRE").is_none() => {
-                eprintln!("skipped: {what}");
-                return None;
-            }
-            Some(what) => panic!("{what}"),
-            None => {}
+        if is_skipped(missing_emulator().or_else(missing_network)) {
+            return None;
         }
+        built_command();
         if let Err(error) = BUILT.get_or_init(build) {
             panic!("{error}");
         }
@@ -206,8 +203,17 @@ impl Process {
 
     /// Stops it (SIGSTOP): it is there, and does nothing.
     pub fn stop(&self) {
-        let stopped = Command::new("kill").args(["-STOP", &self.child.id().to_string()]).status();
-        assert!(stopped.is_ok_and(|status| status.success()));
+        self.signal("STOP");
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()));
     }
 
     /// Ends it without a word (SIGKILL).
@@ -248,22 +254,31 @@ pub fn eventually(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) 
     }
 }
 
-fn ip(args: &[&str]) {
+/// Whether the test is to be skipped, since this is missing.
+///
+/// # Panics
+/// Something is missing, and the environment variable `RSERPOOL_REQUIRE` says that no test may be skipped.
+pub(crate) fn is_skipped(missing: Option<&str>) -> bool {
+    let Some(what) = missing else { return false };
+    assert!(env::var_os("RSERPOOL_REQUIRE").is_none(), "{what}");
+    eprintln!("skipped: {what}");
+    true
+}
+
+pub(crate) fn ip(args: &[&str]) {
     let output = Command::new("ip").args(args).output().unwrap();
     assert!(output.status.success(), "ip {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr));
 }
 
-/// What there is not.
-fn missing() -> Option<&'static str> {
-    let answers = |program: &str, arg: &str| {
-        let status = Command::new(program).arg(arg).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        status.is_ok_and(|status| status.success())
-    };
+fn answers(program: &str, arg: &str) -> bool {
+    let status = Command::new(program).arg(arg).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// What there is not, to run firmware.
+fn missing_emulator() -> Option<&'static str> {
     if !answers("qemu-system-arm", "--version") {
         return Some("qemu-system-arm is not installed");
-    }
-    if !answers("ip", "-V") {
-        return Some("ip (of iproute2) is not installed");
     }
     if !answers("ld.lld", "--version") {
         return Some("ld.lld is not installed");
@@ -271,8 +286,19 @@ fn missing() -> Option<&'static str> {
     if !has_target() && !has_debian_compiler() {
         return Some("no compiler for thumbv7m-none-eabi: neither rustup's target nor Debian's rustc-web is installed");
     }
-    if !Path::new("/dev/net/tun").exists() || !answers("ip", "netns") || !is_root() {
-        return Some("only root can make network namespaces and tap devices");
+    if !Path::new("/dev/net/tun").exists() {
+        return Some("there is no /dev/net/tun");
+    }
+    None
+}
+
+/// What there is not, to make networks.
+pub(crate) fn missing_network() -> Option<&'static str> {
+    if !answers("ip", "-V") {
+        return Some("ip (of iproute2) is not installed");
+    }
+    if !answers("ip", "netns") || !is_root() {
+        return Some("only root can make network namespaces and their devices");
     }
     None
 }
@@ -328,9 +354,29 @@ fn build() -> Result<(), String> {
     if !has_target() {
         images.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=core");
     }
-    let status = images.status().map_err(|error| format!("{images:?}: {error}"))?;
-    if !status.success() {
-        return Err(format!("{images:?} failed"));
+    run(images)
+}
+
+/// Builds the command, where that was not done yet.
+///
+/// # Panics
+/// It cannot be built.
+pub fn built_command() {
+    let build = || {
+        let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.current_dir(workspace()).args(["build", "--quiet", "--package", "rserpool-std", "--bin", "rserpool"]);
+        command.arg("--target-dir").arg(executables().parent().unwrap());
+        if !cfg!(debug_assertions) {
+            command.arg("--release");
+        }
+        run(command)
+    };
+    if let Err(error) = COMMAND.get_or_init(build) {
+        panic!("{error}");
     }
-    Ok(())
+}
+
+fn run(mut build: Command) -> Result<(), String> {
+    let status = build.status().map_err(|error| format!("{build:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{build:?} failed")) }
 }

@@ -1,10 +1,9 @@
 //! Registrars that misbehave. Elements and users go to another one, or have an error in time; they do not spin.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use rserpool_core::wire::asap::{AsapError, EndpointKeepAlive, HandleResolutionResponse, RegistrationResponse};
@@ -12,63 +11,11 @@ use rserpool_core::wire::cause::Cause;
 use rserpool_core::wire::{AsapMessage, List, OperationError, Policy};
 use rserpool_core::{PeId, ServerId};
 use rserpool_std::{EndpointOptions, Error, PoolElement, PoolUser, RegistrarOptions, RegistrarServer, Service};
+use rserpool_tests::hostile::registrar::{BadRegistrar as Bad, hold};
 use rserpool_tests::scene::{Peer, at, element, emit, endpoint, handle, until};
 
 /// What a bad registrar does with a connection until this returns.
 type Script = fn(&mut Peer, &AtomicBool);
-
-/// A registrar that follows a script.
-struct Bad {
-    address: SocketAddr,
-    connections: Arc<AtomicUsize>,
-    stopping: Arc<AtomicBool>,
-    acceptor: Option<JoinHandle<()>>,
-}
-
-impl Bad {
-    fn new(script: Script) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let (connections, stopping) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let (count, stop) = (Arc::clone(&connections), Arc::clone(&stopping));
-        let acceptor = thread::spawn(move || {
-            for stream in listener.incoming() {
-                if stop.load(Ordering::Acquire) {
-                    break;
-                }
-                count.fetch_add(1, Ordering::AcqRel);
-                let stop = Arc::clone(&stop);
-                thread::spawn(move || script(&mut Peer::over(stream.unwrap()), &stop));
-            }
-        });
-        Bad { address, connections, stopping, acceptor: Some(acceptor) }
-    }
-
-    fn connections(&self) -> usize {
-        self.connections.load(Ordering::Acquire)
-    }
-}
-
-impl Drop for Bad {
-    fn drop(&mut self) {
-        self.stopping.store(true, Ordering::Release);
-        let _ = TcpStream::connect(self.address);
-        let _ = self.acceptor.take().unwrap().join();
-    }
-}
-
-/// Holds a connection until the other side ends it.
-fn hold(peer: &mut Peer, stop: &AtomicBool) {
-    peer.stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-    let mut chunk = [0; 4096];
-    while !stop.load(Ordering::Acquire) {
-        match peer.stream.read(&mut chunk) {
-            Ok(0) => return,
-            Err(error) if !matches!(error.kind(), std::io::ErrorKind::WouldBlock) => return,
-            _ => {}
-        }
-    }
-}
 
 fn closes_at_once(_: &mut Peer, _: &AtomicBool) {}
 
@@ -190,7 +137,7 @@ fn service() -> Service<'static> {
 fn a_user_with_a_bad_registrar_alone_has_an_error_in_time() {
     for_each_script(|what, script| {
         let bad = Bad::new(script);
-        let options = EndpointOptions { timeout: Duration::from_millis(1500), ..impatient(&[bad.address]) };
+        let options = EndpointOptions { timeout: Duration::from_millis(1500), ..impatient(&[bad.address()]) };
         let user = PoolUser::new(options).unwrap();
         let resolved = user.resolve("pool");
         if what != "updates without end" {
@@ -207,7 +154,7 @@ fn a_user_with_a_bad_registrar_alone_has_an_error_in_time() {
 fn an_element_with_a_bad_registrar_alone_has_an_error_in_time() {
     for_each_script(|what, script| {
         let bad = Bad::new(script);
-        let options = EndpointOptions { timeout: Duration::from_millis(1500), ..impatient(&[bad.address]) };
+        let options = EndpointOptions { timeout: Duration::from_millis(1500), ..impatient(&[bad.address()]) };
         let endpoint = PoolElement::new(options).unwrap();
         let refused = endpoint.register(&service()).map(|_| ());
         assert!(matches!(refused, Err(Error::TimedOut { .. })), "{what}: {refused:?}");
@@ -220,7 +167,7 @@ fn an_element_with_a_bad_registrar_alone_has_an_error_in_time() {
 fn two_registrars_that_only_greet_do_not_send_anybody_in_circles() {
     let (one, other) = (Bad::new(greets_and_closes), Bad::new(asks_for_life_and_closes));
     let options =
-        || EndpointOptions { timeout: Duration::from_millis(1500), ..impatient(&[one.address, other.address]) };
+        || EndpointOptions { timeout: Duration::from_millis(1500), ..impatient(&[one.address(), other.address()]) };
     let user = PoolUser::new(options()).unwrap();
     assert!(user.resolve("pool").is_err());
     let endpoint = PoolElement::new(options()).unwrap();
@@ -239,7 +186,7 @@ fn a_user_goes_to_a_registrar_that_behaves() {
         let (bad, good) = (Bad::new(script), good());
         let endpoint = PoolElement::new(endpoint(&[good.local_addr()])).unwrap();
         let _registration = endpoint.register(&service()).unwrap();
-        let user = PoolUser::new(impatient(&[bad.address, good.local_addr()])).unwrap();
+        let user = PoolUser::new(impatient(&[bad.address(), good.local_addr()])).unwrap();
         // An error meanwhile is one that the application can answer with another try.
         until(what, || user.resolve("pool").is_ok_and(|members| members.iter().any(|m| m.addresses() == [at(9)])));
         assert!(bad.connections() <= CONNECTIONS, "{what}: {} connections", bad.connections());
@@ -250,7 +197,7 @@ fn a_user_goes_to_a_registrar_that_behaves() {
 fn an_element_goes_to_a_registrar_that_behaves() {
     for_each_script(|what, script| {
         let (bad, good) = (Bad::new(script), good());
-        let endpoint = PoolElement::new(impatient(&[bad.address, good.local_addr()])).unwrap();
+        let endpoint = PoolElement::new(impatient(&[bad.address(), good.local_addr()])).unwrap();
         let registration = endpoint.register_later(&service()).unwrap();
         until(what, || good.status(0).unwrap().element_count == 1);
         until(what, || registration.is_registered().unwrap());
@@ -261,7 +208,7 @@ fn an_element_goes_to_a_registrar_that_behaves() {
 #[test]
 fn a_watch_of_a_pool_that_is_updated_without_end_goes_on() {
     let bad = Bad::new(updates_without_end);
-    let user = PoolUser::new(impatient(&[bad.address])).unwrap();
+    let user = PoolUser::new(impatient(&[bad.address()])).unwrap();
     let mut watch = user.watch("pool").unwrap();
     let mut members = 0;
     until("the members", || {
@@ -295,7 +242,7 @@ fn an_answer_of_another_kind_is_not_taken_for_an_answer() {
         }
     }
     let bad = Bad::new(confused);
-    let options = || EndpointOptions { timeout: Duration::from_millis(1000), ..impatient(&[bad.address]) };
+    let options = || EndpointOptions { timeout: Duration::from_millis(1000), ..impatient(&[bad.address()]) };
     let endpoint = PoolElement::new(options()).unwrap();
     assert!(matches!(endpoint.register(&service()), Err(Error::TimedOut { .. })));
     let user = PoolUser::new(options()).unwrap();

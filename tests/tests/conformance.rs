@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
+
+use rserpool_tests::documents::{self, TestState, cells, find_test, named_test, parse_list, read_named};
 
 const DOCUMENT: &str = "docs/conformance.md";
 const COLUMNS: &str = "| Id | Level | Requirement | Where | Test | Note |";
@@ -43,45 +45,16 @@ struct Document {
     problems: Vec<String>,
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
 fn document() -> Document {
-    parse_document(&read(&root().join(DOCUMENT)))
+    parse_document(&read_named(DOCUMENT).unwrap())
 }
 
-/// Fails with all problems, or with the first ones and the number of the rest.
 fn expect_none(problems: &[String]) {
-    const SHOWN: usize = 40;
-    if !problems.is_empty() {
-        let rest = problems.len().saturating_sub(SHOWN);
-        let shown = problems[..problems.len() - rest].join("\n  ");
-        let more = if rest > 0 { format!("\n  and {rest} more") } else { String::new() };
-        panic!("{} problems in {DOCUMENT}:\n  {shown}{more}", problems.len());
-    }
+    documents::expect_none(DOCUMENT, problems);
 }
 
 fn parse_section(text: &str) -> Option<Section> {
     text.split('.').map(|part| part.parse().ok()).collect()
-}
-
-fn cells(line: &str) -> Option<Vec<&str>> {
-    let inner = line.strip_prefix('|')?.strip_suffix('|')?;
-    Some(inner.split('|').map(str::trim).collect())
-}
-
-/// A cell of items in backticks with commas between them; `-` is the empty list.
-fn parse_list(cell: &str) -> Option<Vec<String>> {
-    if cell == "-" {
-        return Some(Vec::new());
-    }
-    let item = |text: &str| text.trim().strip_prefix('`')?.strip_suffix('`').map(str::to_owned);
-    cell.split(',').map(item).collect::<Option<Vec<_>>>().filter(|items| items.iter().all(|i| !i.is_empty()))
 }
 
 fn parse_row(line: &str) -> Option<Row> {
@@ -204,42 +177,6 @@ fn is_cited(section: &[u32], ranges: &[(Section, Section)]) -> bool {
     ranges.iter().any(|(first, last)| enclosing().any(|s| &first[..] <= s && s <= &last[..]))
 }
 
-#[derive(Debug, PartialEq)]
-enum TestState {
-    Missing,
-    Ignored,
-    Runs,
-}
-
-/// Whether `source` has a test function of that name.
-fn find_test(source: &str, name: &str) -> TestState {
-    let lines: Vec<&str> = source.lines().map(str::trim).collect();
-    let head = format!("fn {name}");
-    for (index, line) in lines.iter().enumerate() {
-        let Some((before, after)) = line.split_once(&head).filter(|_| !line.starts_with("//")) else { continue };
-        if !after.starts_with(['(', '<']) {
-            continue;
-        }
-        let above = lines[..index].iter().rev().filter(|l| !l.starts_with("//"));
-        let attributes: Vec<&str> =
-            above.copied().take_while(|l| !l.ends_with(['}', '{', ';'])).chain([before]).collect();
-        let is_test = |l: &&str| l.contains("#[") && l.contains("test") && !l.contains("cfg(");
-        if attributes.iter().any(is_test) {
-            let ignored = attributes.iter().any(|l| l.contains("#[ignore"));
-            return if ignored { TestState::Ignored } else { TestState::Runs };
-        }
-    }
-    TestState::Missing
-}
-
-/// Reads a file that the document names by its path from the root.
-fn read_named(path: &str) -> Result<String, String> {
-    if !Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
-        return Err(format!("{path} is not a path from the root"));
-    }
-    fs::read_to_string(root().join(path)).map_err(|error| format!("{path}: {error}"))
-}
-
 #[test]
 fn rows_are_well_formed() {
     let doc = document();
@@ -293,15 +230,10 @@ fn tests_exist() {
     let mut problems = Vec::new();
     for row in document().rows {
         for test in &row.tests {
-            let Some((path, name)) = test.split_once("::") else {
-                problems.push(format!("{}: {test} is not a path and a name", row.id));
-                continue;
-            };
-            match read_named(path).map(|source| find_test(&source, name)) {
+            match named_test(test) {
                 Err(problem) => problems.push(format!("{}: {problem}", row.id)),
-                Ok(TestState::Missing) => problems.push(format!("{}: {path} has no test {name}", row.id)),
                 Ok(TestState::Ignored) if row.note.is_none() => {
-                    problems.push(format!("{}: {name} is ignored, and no note says why", row.id));
+                    problems.push(format!("{}: {test} is ignored, and no note says why", row.id));
                 }
                 Ok(_) => {}
             }

@@ -33,6 +33,7 @@ mod registrar;
 pub mod seed;
 mod signal;
 pub mod status;
+mod stream;
 mod user;
 
 pub use clock::Clock;
@@ -42,7 +43,8 @@ pub use error::Error;
 pub use member::Member;
 pub use options::{AsapListen, EndpointOptions, resolve_peer, resolve_registrar};
 pub use registrar::{RegistrarOptions, RegistrarServer};
-pub use user::{PoolStream, PoolUser, PoolWatch};
+pub use stream::{PoolStream, ServiceStream};
+pub use user::{PoolUser, PoolWatch};
 
 /// The README's programs are compiled, and those that can be are run.
 #[cfg(doctest)]

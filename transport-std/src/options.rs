@@ -17,9 +17,9 @@ pub struct EndpointOptions {
     /// What carries the associations with registrars. Pool elements are to use SCTP (RFC 5352, 2.1, 2.2.1, 3.1, 3.3
     /// and 3.5); TCP is our extension. Default: TCP.
     pub link: Link,
-    /// SCTP: the addresses of this endpoint (RFC 5352, 2.2.1, 3.1 and 6.1: among them are those of its services), of both families and with one port, at which a pool element also takes
-    /// associations from registrars. Default: none, which means all that the host has, with the port that `asap_listen`
-    /// says.
+    /// SCTP: the addresses of this endpoint, of both families and with one port (RFC 5352, 2.2.1, 3.1 and 6.1: among
+    /// them are those of its services). A pool element also takes associations from registrars there. Default: none,
+    /// which means all that the host has, with the port that `asap_listen` says.
     pub sctp_addresses: Vec<SocketAddr>,
     /// Multicast channels on which registrars announce themselves (RFC 5352, 3.6). Default: none.
     pub channels: Vec<Channel>,

@@ -1,11 +1,9 @@
 //! A pool user with calls that block.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{Error as IoError, ErrorKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rserpool_core::wire::TransportKind;
 use rserpool_core::{PeId, PoolUser as Machine, Resolution, ResolveError, SelectError, Unresolved, UserEvent};
 
 use crate::driver::{Driver, DriverHandle};
@@ -13,9 +11,14 @@ use crate::error::Error;
 use crate::member::Member;
 use crate::options::EndpointOptions;
 use crate::signal::{Signal, deadline};
+use crate::stream::{PoolStream, ServiceStream};
 
 /// How long a watch of a pool that does not exist waits until it asks again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long to wait before an element is tried that could not be reached a moment ago. Registrars name it again until
+/// they have found out themselves.
+const TRY_AGAIN: Duration = Duration::from_millis(250);
 
 /// A pool user: finds elements of pools, hands them out by the pools' policies, and reports those that failed.
 ///
@@ -150,47 +153,47 @@ impl PoolUser {
         })?)
     }
 
-    /// Connects to an element of a pool of TCP services. One that does not accept is reported, and the next is tried.
+    /// Connects to an element of a pool of TCP or SCTP services. One that does not accept is reported, and the next is
+    /// tried.
     ///
     /// # Errors
-    /// There is no such pool, its services are not over TCP, no registrar answers, or no element accepts a connection in
-    /// time.
+    /// There is no such pool, its services have no connections or this system has no SCTP, no registrar answers, or no
+    /// element accepts a connection in time.
     pub fn connect(&self, pool: impl AsRef<[u8]>) -> Result<PoolStream<'_>, Error> {
-        let pool = pool.as_ref().to_vec();
-        let (stream, member) = self.open(&pool, None)?;
-        Ok(PoolStream { user: self, pool, stream, member })
+        PoolStream::new(self, pool.as_ref().to_vec())
     }
 
-    fn open(&self, pool: &[u8], mut failed: Option<PeId>) -> Result<(TcpStream, Member), Error> {
+    /// Connects to the next best element, after one that has failed or to the first.
+    pub(crate) fn open(&self, pool: &[u8], mut failed: Option<PeId>) -> Result<(ServiceStream, Member), Error> {
         let deadline = deadline(self.timeout);
-        let (mut tried, mut last) = (0, None);
+        let (mut tried, mut last) = (Vec::new(), None);
         loop {
             let member = match self.select(pool.to_vec(), failed.take()) {
                 Ok(member) => member,
-                Err(Error::TimedOut { .. }) if tried > 0 => return Err(Error::NoElement { tried, last }),
+                Err(Error::TimedOut { .. }) if !tried.is_empty() => {
+                    return Err(Error::NoElement { tried: tried.len(), last });
+                }
                 Err(error) => return Err(error),
             };
-            // To try it at a port of the same number would take a good element for a failed one.
-            if member.parameter().is_some_and(|parameter| parameter.user_transport.kind() != TransportKind::Tcp) {
-                return Err(io::Error::new(ErrorKind::Unsupported, "the pool's service is not one over TCP").into());
+            if tried.contains(&member.id()) {
+                std::thread::sleep(TRY_AGAIN);
             }
-            for address in member.addresses() {
-                match TcpStream::connect_timeout(address, self.connect_timeout) {
-                    Ok(stream) => {
-                        stream.set_nodelay(true)?;
-                        return Ok((stream, member));
-                    }
-                    Err(error) => {
-                        tracing::info!(element = %member.id(), %address, %error, "cannot connect to a pool element");
-                        last = Some(error);
-                    }
+            let service = member.parameter().ok_or_else(|| IoError::from(ErrorKind::InvalidData))?.user_transport;
+            match ServiceStream::connect(&service, self.connect_timeout) {
+                Ok(stream) => return Ok((stream, member)),
+                // That is not the element's failure.
+                Err(error) if error.kind() == ErrorKind::Unsupported => return Err(error.into()),
+                Err(error) => {
+                    let (element, addresses) = (member.id(), member.addresses());
+                    tracing::warn!(%element, ?addresses, %error, "a pool element cannot be reached");
+                    last = Some(error);
                 }
             }
-            tried += 1;
+            tried.push(member.id());
             failed = Some(member.id());
             if Instant::now() >= deadline {
                 self.report_failure(pool, member.id())?;
-                return Err(Error::NoElement { tried, last });
+                return Err(Error::NoElement { tried: tried.len(), last });
             }
         }
     }
@@ -218,60 +221,6 @@ fn log_event(event: UserEvent) {
         UserEvent::HomeLost => tracing::info!("home registrar lost"),
         UserEvent::EventsLost => tracing::warn!("events were lost"),
         other => tracing::debug!(event = ?other),
-    }
-}
-
-/// A connection to an element of a pool, which can move to another element.
-///
-/// It reads and writes like a [`TcpStream`]. What the service needs to go on elsewhere (to log in, to repeat a request)
-/// only the application knows: after [`PoolStream::fail_over`] it does that.
-#[derive(Debug)]
-pub struct PoolStream<'u> {
-    user: &'u PoolUser,
-    pool: Vec<u8>,
-    stream: TcpStream,
-    member: Member,
-}
-
-impl PoolStream<'_> {
-    /// The element at the other end.
-    #[must_use]
-    pub fn member(&self) -> &Member {
-        &self.member
-    }
-
-    /// The connection itself, for time-outs and options.
-    #[must_use]
-    pub fn get_ref(&self) -> &TcpStream {
-        &self.stream
-    }
-
-    /// Reports the element as failed and connects to the next best.
-    ///
-    /// # Errors
-    /// As [`PoolUser::connect`].
-    pub fn fail_over(&mut self) -> Result<(), Error> {
-        let _ = self.stream.shutdown(Shutdown::Both);
-        let (stream, member) = self.user.open(&self.pool, Some(self.member.id()))?;
-        self.stream = stream;
-        self.member = member;
-        Ok(())
-    }
-}
-
-impl Read for PoolStream<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(buf)
-    }
-}
-
-impl Write for PoolStream<'_> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.stream.write(buf)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod process;
 
+use std::io::{Read, Write};
 use std::process::Stdio;
 
 use process::*;
@@ -36,6 +37,13 @@ fn a_wrong_value_is_named_with_its_flag_and_what_is_allowed() {
     registrar("--keep-alive-timeout", "0s", &["longer than 0"]);
     registrar("--keep-alive-timeout", "99999999999999999999h", &["too long", "at most"]);
     registrar("--max-items", "0", &["1..=1500"]);
+    let rates = "registrations resolutions unreachable-reports error-reports handle-tables peer-lists presences";
+    for rate in rates.split(' ') {
+        registrar(&format!("--max-{rate}"), "100", &["off, N/s or N/s,BURST", "100/s,250"]);
+    }
+    registrar("--max-resolutions", "0/s", &["N from 1 to 1000000"]);
+    let few = ["registrar", "--max-registrations=100/s", "--control=none"];
+    run(&few).exits_with(2).says(&["--max-registrations", "1000 at once", "4096", "--max-elements-per-association"]);
     registrar("--group", "192.0.2.1", &["multicast address", "224.0.1.185"]);
     registrar("--peer", "192.0.2.1:0", &["port", "1 to 65535"]);
     registrar("--peer", "0.0.0.0", &["the address of one host"]);
@@ -131,6 +139,30 @@ fn a_configuration_file_is_as_good_as_flags_and_flags_win() {
     );
     until("the registrar", || relative.err().contains("listens on tcp://127.0.0.1:"));
     until("its ENRP port", || relative.err().contains("for other registrars on tcp://127.0.0.1:"));
+}
+
+/// Three requests on one connection where two are allowed: the third one is refused (RFC 5354, 3.12.7), and counted.
+#[test]
+fn what_one_connection_asks_too_often_is_refused_and_counted() {
+    let directory = Directory::new();
+    let refusals = |in_file: &str, flags: &[&str]| {
+        let config = directory.write("rserpool.toml", &format!("[registrar]\nmax-resolutions = \"{in_file}\"\n"));
+        let registrar = Registrar::start(&[&["--config", &config], flags].concat());
+        let mut stream = std::net::TcpStream::connect(&registrar.address).unwrap();
+        let request = [5, 0, 0, 12, 0, 9, 0, 8, b'e', b'c', b'h', b'o'];
+        stream.write_all(&request.repeat(3)).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answers = Vec::new();
+        stream.read_to_end(&mut answers).unwrap();
+        let refused = answers.windows(4).filter(|cause| *cause == [0, 6, 0, 4]).count() as u64;
+        assert_eq!(registrar.counter("resolutions over rate"), refused);
+        assert_eq!(registrar.counter("resolutions rejected"), 3, "the others, since there is no such pool");
+        let shown = run(&["status", "--control", &registrar.control]).exits_with(0).out;
+        assert_eq!(shown.contains("resolutions over rate"), refused > 0, "{shown}");
+        refused
+    };
+    assert_eq!(refusals("1/s,2", &[]), 1);
+    assert_eq!(refusals("1/s,2", &["--max-resolutions", "off"]), 0, "a flag wins");
 }
 
 #[test]

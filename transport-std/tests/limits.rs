@@ -62,6 +62,35 @@ fn a_peer_that_more_waits_for_than_the_limit_is_dropped() {
 }
 
 #[test]
+fn where_too_much_waits_for_all_together_those_who_do_not_read_are_dropped() {
+    const DEAF: usize = 20;
+    let config = DriverConfig {
+        out_total: 1 << 20,
+        out_pause: 100_000,
+        send_buffer: Some(16_000),
+        write_stall: HANG,
+        ..DriverConfig::default()
+    };
+    let server = Rig::listening(config, Toy::new(Mode::Answer(100)));
+    let mut deaf: Vec<_> = (0..DEAF).map(|_| (client(server.address()), server.connected().0)).collect();
+    let (mut reader, ..) = (client(server.address()), server.connected());
+    let assocs: Vec<_> = deaf.iter().map(|(_, assoc)| *assoc).collect();
+    // Each is far below the limit of one.
+    server.tell(move |toy| {
+        for _ in 0..5 {
+            assocs.iter().for_each(|assoc| toy.send(*assoc, &message(6, 60_000)));
+        }
+    });
+    server.wait_stats(|stats| stats.closed.out_limit > 0);
+    server.wait_stats(|stats| stats.messages_out + stats.messages_lost == 5 * DEAF as u64);
+    assert_served(&mut reader);
+    let stats = server.wait_stats(|_| true);
+    // What was dropped has made room: not all had to go.
+    assert!(stats.closed.out_limit < DEAF as u64, "{stats:?}");
+    deaf.clear();
+}
+
+#[test]
 fn half_a_message_and_then_silence() {
     let config = DriverConfig { partial_message_timeout: SHORT, ..DriverConfig::default() };
     let server = Rig::listening(config, Toy::new(Mode::Answer(100)));

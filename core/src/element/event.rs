@@ -59,7 +59,7 @@ pub enum ElementEvent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum RegisterError {
-    /// The pool handle is empty, or longer than a message or this storage can hold.
+    /// The pool handle is empty, or longer than a message, this storage, or rsplib (32 bytes) can hold.
     BadHandle,
     /// The lifetime is neither positive nor infinite.
     BadLifetime,
@@ -78,7 +78,7 @@ pub enum RegisterError {
 impl fmt::Display for RegisterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            RegisterError::BadHandle => "the pool handle is empty or too long",
+            RegisterError::BadHandle => "the pool handle is empty or too long; those of rsplib have 32 bytes at most",
             RegisterError::BadLifetime => "the lifetime is neither positive nor infinite",
             RegisterError::BadTransport => "the transport has port 0 or no address",
             RegisterError::DuplicateId => "the endpoint has an element of that identifier in the pool",

@@ -142,11 +142,12 @@ impl Registrations<'_> {
     }
 
     /// KA1 and KA2 (RFC 5352, 3.4 and 2.2.7): which elements are to be acknowledged. `Err`: the pool handle is none of
-    /// ours, and the message is discarded.
+    /// ours, and the message is discarded. An acknowledgement that waits for its turn makes room for one to the home only.
     pub(crate) fn keep_alive(
         &mut self,
         now: Instant,
         assoc: AssocId,
+        home: bool,
         message: &EndpointKeepAlive<'_>,
     ) -> Result<(), RecvError> {
         let mut at = Idx::NIL;
@@ -157,7 +158,9 @@ impl Registrations<'_> {
             let slot = self.slots.at_mut(at);
             // Without an identifier all our elements of the pool are meant.
             if slot.state != State::Free && slot.known && matches && message.id.is_none_or(|id| id == slot.id) {
-                slot.ack_to = Some(assoc);
+                if home || slot.ack_to.is_none() {
+                    slot.ack_to = Some(assoc);
+                }
                 any = true;
             }
         }
@@ -218,11 +221,19 @@ impl Registrations<'_> {
         buf: &mut [u8],
     ) -> Option<Step> {
         if let Some(to) = self.slots.at(at).ack_to {
-            let sent = self.emit_ack(at, buf);
-            if sent.is_ok() {
-                self.slots.at_mut(at).ack_to = None;
+            let rate = config.rates.keep_alive_acks;
+            if let Some(until) = self.slots.at(at).acks.wait(rate, now) {
+                // RFC 5355, 2.14: a flood of keep-alives does not become one of acknowledgements.
+                self.wake_at(until);
+            } else {
+                let sent = self.emit_ack(at, buf);
+                if sent.is_ok() {
+                    let slot = self.slots.at_mut(at);
+                    slot.ack_to = None;
+                    slot.acks.spend(rate, now);
+                }
+                return Some(sent.map_or_else(Step::Failed, |len| Step::Send(to, len)));
             }
-            return Some(sent.map_or_else(Step::Failed, |len| Step::Send(to, len)));
         }
         let key = self.key(at);
         let slot = self.slots.at_mut(at);
@@ -285,12 +296,20 @@ impl Registrations<'_> {
             }
             return None;
         };
+        let rate = config.rates.registrations;
+        if let Some(until) = self.limit.wait(rate, now).filter(|_| !leaving) {
+            self.wake_at(until);
+            return None;
+        }
         let sent =
             if leaving { self.emit_deregistration(at, buf) } else { self.emit_registration(at, home.id, config, buf) };
         let len = match sent {
             Ok(len) => len,
             Err(error) => return Some(Step::Failed(error)),
         };
+        if !leaving {
+            self.limit.spend(rate, now);
+        }
         let slot = self.slots.at_mut(at);
         slot.state = if leaving {
             State::AwaitingDeregistration(now + config.t3_deregistration)

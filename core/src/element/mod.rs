@@ -20,6 +20,7 @@ use crate::config::EndpointConfig;
 use crate::endpoint::{Action, Endpoint, EndpointStep, HomeChange, earliest};
 use crate::events::{Events, Queued};
 use crate::hunt::Home;
+use crate::rate::Limiter;
 use crate::scratch::Scratch;
 use crate::user::{Cache, Outcome, Resolution, ResolveError, SelectError};
 use crate::wire::asap::EndpointKeepAlive;
@@ -58,6 +59,7 @@ const EVENTS: usize = 8;
 pub struct PoolElement<'s> {
     endpoint: Endpoint<'s>,
     registrations: Registrations<'s>,
+    home_changes: Limiter,
     events: Events<ElementEvent, EVENTS>,
 }
 
@@ -82,6 +84,7 @@ impl<'s> PoolElement<'s> {
         PoolElement {
             endpoint: Endpoint::new(servers, cache, scratch, config, seed, now),
             registrations: Registrations::lent(registrations, handles, transports, policies),
+            home_changes: Limiter::FULL,
             events: Events::new(),
         }
     }
@@ -92,6 +95,7 @@ impl<'s> PoolElement<'s> {
         PoolElement {
             endpoint: Endpoint::growable(&limits, config, seed, now),
             registrations: Registrations::growable(limits.elements),
+            home_changes: Limiter::FULL,
             events: Events::new(),
         }
     }
@@ -116,7 +120,8 @@ impl<'s> PoolElement<'s> {
     /// Names what of `info` cannot be registered, or which limit is reached. Nothing has changed then.
     pub fn register(&mut self, now: Instant, info: &ElementInfo<'_>) -> Result<ElementKey, RegisterError> {
         self.endpoint.advance(now);
-        self.registrations.register(self.endpoint.now, &mut self.endpoint.rng, info)
+        let Endpoint { now, rng, config, .. } = &mut self.endpoint;
+        self.registrations.register(*now, rng, config.compat.asap(), info)
     }
 
     /// Changes an element's policy values, and registers it again with them (RFC 5352, 3.1). While a registration is
@@ -221,7 +226,7 @@ impl<'s> PoolElement<'s> {
                 Some(resolver.response(*now, config, assoc, response)?.into())
             }
             AsapMessage::Error(error) => {
-                warn!("the registrar reports an error, cause {}", error.error.code().unwrap_or(0));
+                info!("the registrar reports an error, cause {}", error.error.code().unwrap_or(0));
                 None
             }
             _ => return Err(RecvError::Unexpected),
@@ -240,8 +245,17 @@ impl<'s> PoolElement<'s> {
         message: &EndpointKeepAlive<'_>,
     ) -> Result<Option<ElementEvent>, RecvError> {
         let Endpoint { hunt, resolver, now, config, .. } = &mut self.endpoint;
-        self.registrations.keep_alive(*now, assoc, message)?;
-        if hunt.is_home(assoc) {
+        let from_home = hunt.is_home(assoc);
+        let ousts = message.adopt && !from_home && hunt.home().is_some();
+        let rate = config.rates.home_changes;
+        if ousts && self.home_changes.wait(rate, *now).is_some() {
+            return Err(RecvError::Unexpected);
+        }
+        self.registrations.keep_alive(*now, assoc, from_home || message.adopt, message)?;
+        if ousts {
+            self.home_changes.spend(rate, *now);
+        }
+        if from_home {
             hunt.learn_id(message.server);
             return Ok(None);
         }
@@ -313,6 +327,10 @@ impl Machine for PoolElement<'_> {
             _ => {}
         }
         let change = self.endpoint.handle(input)?;
+        if matches!(change, HomeChange::Lost) {
+            let Endpoint { hunt, now, rng, .. } = &mut self.endpoint;
+            hunt.spread(*now, rng);
+        }
         self.home_changed(change);
         Ok(())
     }
@@ -330,7 +348,13 @@ impl Machine for PoolElement<'_> {
                 None => self.poll_registrations(buf),
             };
             match step {
-                Some(EndpointStep::Do(action)) => return self.endpoint.output(action, buf),
+                Some(EndpointStep::Do(action)) => {
+                    if let Action::Disconnect(assoc) = action {
+                        // An acknowledgement that waits is of no use any more.
+                        self.registrations.closed(assoc);
+                    }
+                    return self.endpoint.output(action, buf);
+                }
                 Some(EndpointStep::Tell(outcome)) => self.events.push(outcome.into()),
                 Some(EndpointStep::GaveUp(outcome, change)) => {
                     self.events.push(outcome.into());

@@ -6,7 +6,9 @@ use super::event::RegisterError;
 use super::storage::POLICY_ROOM;
 use crate::arena::{Arena, Idx, Slot};
 use crate::blobs::Blobs;
+use crate::compat::Dialect;
 use crate::rand::Rng;
+use crate::rate::Limiter;
 use crate::wire::asap::Registration as RegistrationMessage;
 use crate::wire::param::replace_address;
 use crate::wire::{AsapMessage, EmitError, Lifetime, Policy, PoolElementParam, PoolHandle, Transport};
@@ -78,6 +80,7 @@ pub(crate) struct Registration {
     pub(super) attempts: u32,
     /// A keep-alive to be answered.
     pub(super) ack_to: Option<AssocId>,
+    pub(super) acks: Limiter,
 }
 
 impl Registration {
@@ -96,6 +99,7 @@ impl Registration {
         policy_len: 0,
         attempts: 0,
         ack_to: None,
+        acks: Limiter::FULL,
     };
 }
 
@@ -121,6 +125,8 @@ pub(crate) struct Registrations<'s> {
     transports: Blobs<'s>,
     policies: Blobs<'s>,
     generation: u32,
+    /// How many registrations may be sent.
+    pub(super) limit: Limiter,
     /// The earliest time at which something is to be done; may be too early.
     pub(super) due: Option<Instant>,
 }
@@ -138,6 +144,7 @@ impl<'s> Registrations<'s> {
             transports: Blobs::lent(transports),
             policies: Blobs::lent(policies),
             generation: 0,
+            limit: Limiter::FULL,
             due: None,
         }
     }
@@ -150,6 +157,7 @@ impl<'s> Registrations<'s> {
             transports: Blobs::growable(),
             policies: Blobs::growable(),
             generation: 0,
+            limit: Limiter::FULL,
             due: None,
         }
     }
@@ -206,11 +214,12 @@ impl<'s> Registrations<'s> {
         &mut self,
         now: Instant,
         rng: &mut Rng,
+        dialect: Dialect,
         info: &ElementInfo<'_>,
     ) -> Result<ElementKey, RegisterError> {
         let handle = PoolHandle::new(info.pool_handle).ok_or(RegisterError::BadHandle)?;
         let handle_len = u16::try_from(info.pool_handle.len()).map_err(|_| RegisterError::BadHandle)?;
-        if !self.handles.fits(info.pool_handle.len()) {
+        if !self.handles.fits(info.pool_handle.len()) || !dialect.takes_handle(handle) {
             return Err(RegisterError::BadHandle);
         }
         if !info.lifetime.is_valid() {

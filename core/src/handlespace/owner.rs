@@ -112,7 +112,7 @@ impl Handlespace<'_> {
         let first = self.owners.at(self.find_owner(owner)).elements;
         let mut i = first;
         while i.is_some() {
-            self.elements.at_mut(i).watch.marked = true;
+            self.elements.at_mut(i).watch.mark(true);
             i = list::after::<InOwner, _>(&self.elements, first, i);
         }
     }
@@ -155,7 +155,7 @@ impl Handlespace<'_> {
         list::append::<InOwner, _>(&mut self.elements, &mut slot.elements, i);
         let element = self.elements.at_mut(i);
         element.owner = owner;
-        element.watch.marked = false;
+        element.watch.mark(false);
     }
 
     /// Takes an element from its owner, which is forgotten with its last one.

@@ -159,11 +159,11 @@ impl Handlespace<'_> {
         slot.layout = layout;
         slot.lifetime = registration.lifetime;
         slot.expires = registration.lifetime.duration().map_or(Instant::MAX, |life| now + life);
-        slot.watch.marked = false;
+        slot.watch.mark(false);
         let values = Values::from(&registration.policy);
         let Pool { policy_type, order, .. } = self.pools.at_mut(pool);
         if kind == RegisteredKind::Update {
-            slot.watch.bad_reports = 0;
+            slot.watch.forgive();
             self.ranking.update(*policy_type, order, &mut self.elements, i, values);
         } else {
             self.ranking.insert(*policy_type, order, &mut self.elements, i, values);

@@ -469,11 +469,15 @@ fn a_registration_again_forgives_bad_reports_and_keeps_the_rest_of_the_watch() {
     let assoc = AssocId { slot: 0, generation: 0 };
     space.bind(element, assoc);
     let watch = space.watch_mut(element).unwrap();
-    (watch.bad_reports, watch.state, watch.due) = (2, WatchState::ProbeWanted, Instant::from_secs(5));
+    (watch.state, watch.due) = (WatchState::ProbeWanted, Instant::from_secs(5));
+    for slot in [3, 4, 3] {
+        watch.report(AssocId { slot, generation: 1 });
+    }
+    assert_eq!(watch.reporters(), 2);
     space.pool_state_mut(p).unwrap().dirty = true;
     space.register(Instant::ZERO, pool("a"), &plain(1, 1)).unwrap();
     let watch = space.watch(element).unwrap();
-    assert_eq!((watch.bad_reports, watch.state), (0, WatchState::ProbeWanted));
+    assert_eq!((watch.reporters(), watch.state), (0, WatchState::ProbeWanted));
     assert_eq!(watch.assoc(), Some(assoc));
     assert!(space.pool_state_mut(p).unwrap().dirty);
 }

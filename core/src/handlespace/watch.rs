@@ -35,13 +35,13 @@ pub(crate) struct Watch {
     /// The association's slot and 1; 0 for none, so that a zeroed watch is an empty one.
     assoc_slot: u32,
     assoc_generation: u32,
-    /// Reports that the element cannot be reached, since it last (re-)registered (RFC 5352, 3.5).
-    pub(crate) bad_reports: u16,
+    /// When the last keep-alive was sent, in units of 1,024 us, as far as 32 bits can tell (50 days); 0 for never.
+    asked: u32,
+    /// Who has reported that the element cannot be reached since it last (re-)registered (RFC 5352, 3.5): a bit each.
+    reporters: u16,
     pub(crate) state: WatchState,
-    /// Its home registrar has yet to list it (RFC 5353, 3.6.3, step 1).
-    pub(crate) marked: bool,
-    /// Another registrar holds itself for the home. If the element answers to this one, all are to hear it.
-    pub(crate) contested: bool,
+    /// In one byte, since an element fills two cache lines exactly.
+    flags: u8,
 }
 
 impl Watch {
@@ -49,10 +49,10 @@ impl Watch {
         due: Instant::ZERO,
         assoc_slot: 0,
         assoc_generation: 0,
-        bad_reports: 0,
+        asked: 0,
+        reporters: 0,
         state: WatchState::Idle,
-        marked: false,
-        contested: false,
+        flags: 0,
     };
 
     /// The association that the element is bound to.
@@ -61,11 +61,69 @@ impl Watch {
         Some(AssocId { slot, generation: self.assoc_generation })
     }
 
+    /// Somebody reports that the element cannot be reached. Whoever does so again counts once: the bits are dense as slots
+    /// are, so that two with the same one are rare, and the element has the benefit of it.
+    pub(crate) fn report(&mut self, by: AssocId) {
+        self.reporters |= 1 << (by.slot % u16::BITS);
+    }
+
+    /// By how many it was reported, 16 at most.
+    pub(crate) fn reporters(&self) -> u32 {
+        self.reporters.count_ones()
+    }
+
+    pub(super) fn forgive(&mut self) {
+        self.reporters = 0;
+    }
+
+    /// Its home registrar has yet to list it (RFC 5353, 3.6.3, step 1).
+    pub(crate) fn is_marked(&self) -> bool {
+        self.flags & MARKED != 0
+    }
+
+    pub(crate) fn mark(&mut self, marked: bool) {
+        self.set(MARKED, marked);
+    }
+
+    /// Another registrar holds itself for the home. If the element answers to this one, all are to hear it.
+    pub(crate) fn is_contested(&self) -> bool {
+        self.flags & CONTESTED != 0
+    }
+
+    pub(crate) fn set_contested(&mut self, contested: bool) {
+        self.set(CONTESTED, contested);
+    }
+
+    fn set(&mut self, flag: u8, to: bool) {
+        self.flags = if to { self.flags | flag } else { self.flags & !flag };
+    }
+
+    /// A keep-alive is sent.
+    pub(crate) fn ask(&mut self, now: Instant) {
+        self.asked = units(now).max(1);
+    }
+
+    /// When the last keep-alive was sent, to a millisecond; `None`: never. After 50 days it may seem to be sent lately.
+    pub(crate) fn asked(&self, now: Instant) -> Option<Instant> {
+        let ago = u64::from(units(now).wrapping_sub(self.asked)) << UNIT_BITS;
+        (self.asked != 0).then(|| Instant::from_micros(now.as_micros().saturating_sub(ago)))
+    }
+
     /// An association with the slot `u32::MAX`, which no adapter has, is none.
     fn set_assoc(&mut self, assoc: Option<AssocId>) {
         self.assoc_slot = assoc.map_or(0, |assoc| assoc.slot.wrapping_add(1));
         self.assoc_generation = assoc.map_or(0, |assoc| assoc.generation);
     }
+}
+
+const MARKED: u8 = 1;
+const CONTESTED: u8 = 2;
+
+const UNIT_BITS: u32 = 10;
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+fn units(at: Instant) -> u32 {
+    (at.as_micros() >> UNIT_BITS) as u32
 }
 
 /// The list of elements on associations with the same remainder of their slots.

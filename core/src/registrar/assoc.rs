@@ -4,8 +4,10 @@ use core::net::{IpAddr, SocketAddr};
 
 use arrayvec::ArrayVec;
 
+use super::rates::LIMITS;
 use crate::arena::{Idx, Table};
 use crate::bounded;
+use crate::rate::Limiter;
 use crate::wire::Transport;
 use crate::{AssocId, Link, ServerId};
 
@@ -30,6 +32,8 @@ pub(crate) struct AssocSlot {
     pub(crate) dialled: bool,
     /// The first of its subscriptions.
     pub(crate) first_subscription: Idx,
+    /// What is left of its rates.
+    pub(super) limits: [Limiter; LIMITS],
 }
 
 impl AssocSlot {
@@ -45,6 +49,7 @@ impl AssocSlot {
         server: ServerId::NONE,
         dialled: false,
         first_subscription: Idx::NIL,
+        limits: [Limiter::FULL; LIMITS],
     };
 
     pub(crate) fn link(&self) -> Link {

@@ -8,10 +8,14 @@ use crate::arena::Idx;
 use crate::handlespace::{Registration, WatchState};
 use crate::wire::enrp::{EnrpMessage, HandleTableRequest, HandleTableResponse};
 use crate::wire::{EmitError, PoolElementParam, PoolHandle};
-use crate::{Instant, RecvError};
+use crate::{Instant, PeId, RecvError};
 
 /// How many peers' elements are read anew at the same time. The others wait for their turn.
 const MAX_AT_ONCE: usize = 4;
+
+/// How many times MAX-TIME-NO-RESPONSE a transfer goes on that brings nothing new. The pages of one that says "more" for
+/// ever come in time, each of them.
+const MAX_STALE: u32 = 4;
 
 /// How the copy of a peer's elements, or of its whole handlespace, comes in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +62,7 @@ impl Registrar<'_> {
     /// The whole handlespace is asked for (RFC 5353, 3.2.3, step 1).
     pub(super) fn download(&mut self, from: Idx) {
         self.peers.at_mut(from).sync = Sync::Asking { own_only: false };
+        self.sync_brings_news(from);
         self.wake(self.now);
     }
 
@@ -72,22 +77,40 @@ impl Registrar<'_> {
         }
     }
 
-    /// The next request to a peer, if one is due. Time-outs are taken up.
-    pub(super) fn poll_sync(&mut self, to: Idx, buf: &mut [u8]) -> Option<Result<usize, EmitError>> {
+    fn sync_brings_news(&mut self, from: Idx) {
+        let until = self.now + self.config.enrp.no_response().saturating_mul(MAX_STALE);
+        self.peers.at_mut(from).sync_stale_at = until;
+    }
+
+    /// Whose turn it is to be read anew: nobody's, if enough are. The one that has waited for longest goes first, so that
+    /// those whose transfers come to nothing do not keep the others from theirs.
+    pub(super) fn next_sync(&self) -> Idx {
+        let (mut busy, mut next, mut since) = (0usize, Idx::NIL, Instant::MAX);
+        for at in self.peers.iter() {
+            let peer = self.peers.at(at);
+            busy = busy.saturating_add(usize::from(peer.sync.is_under_way()));
+            let waits = peer.sync == Sync::Wanted && peer.assoc.is_some() && peer.sync_not_before <= self.now;
+            if waits && peer.sync_not_before < since {
+                (next, since) = (at, peer.sync_not_before);
+            }
+        }
+        if busy < MAX_AT_ONCE { next } else { Idx::NIL }
+    }
+
+    /// The next request to a peer, if one is due. `turn`: of those that wait, the one that begins. Time-outs are taken up.
+    pub(super) fn poll_sync(&mut self, to: Idx, turn: Idx, buf: &mut [u8]) -> Option<Result<usize, EmitError>> {
         let now = self.now;
         let peer = self.peers.at(to);
         peer.assoc?;
         match peer.sync {
             Sync::Idle => None,
+            Sync::Wanted if to != turn => None,
             Sync::Wanted => {
-                let busy = self.peers.iter().filter(|at| self.peers.at(*at).sync.is_under_way()).count();
-                if peer.sync_not_before > now || busy >= MAX_AT_ONCE {
-                    return None;
-                }
                 // 3.6.3, step 1.
                 self.handlespace.mark_owned(peer.id);
                 self.peers.at_mut(to).sync = Sync::Asking { own_only: true };
-                self.poll_sync(to, buf)
+                self.sync_brings_news(to);
+                self.poll_sync(to, turn, buf)
             }
             Sync::Asking { own_only } => {
                 // 3.6.3, step 2; 3.2.3, steps 1 and 3.
@@ -151,8 +174,10 @@ impl Registrar<'_> {
             }
             return Ok(());
         }
+        let mut news = false;
         for entry in message.entries.iter() {
             for element in entry.elements.iter() {
+                let missing = !self.is_listed(entry.pool_handle, element.id);
                 let home = if element.home.is_none() { sender } else { element.home };
                 // 3.6.3, step 3: what the peer owns was asked for.
                 if own_only && home != sender {
@@ -166,9 +191,16 @@ impl Registrar<'_> {
                 } else {
                     Err(RecvError::Full)
                 };
+                news |= missing && self.is_listed(entry.pool_handle, element.id);
             }
         }
-        if message.more {
+        if news {
+            self.sync_brings_news(from);
+        }
+        if message.more && self.peers.at(from).sync_stale_at <= self.now {
+            debug!("the handle table of {} has no end", sender);
+            self.sync_failed(from, own_only);
+        } else if message.more {
             self.peers.at_mut(from).sync = Sync::Asking { own_only };
             self.wake(self.now);
         } else if own_only {
@@ -180,6 +212,12 @@ impl Registrar<'_> {
         Ok(())
     }
 
+    /// Whether an element is there, and not one that a transfer has yet to confirm.
+    fn is_listed(&self, pool_handle: PoolHandle<'_>, id: PeId) -> bool {
+        let watch = self.element(pool_handle, id).and_then(|element| self.handlespace.watch(element));
+        watch.is_some_and(|watch| !watch.is_marked())
+    }
+
     /// 3.6.3, step 5: what the peer has not listed is removed silently.
     fn sweep(&mut self, from: Idx) {
         let owner = self.peers.at(from).id;
@@ -187,7 +225,7 @@ impl Registrar<'_> {
         let mut at = self.handlespace.next_owned(owner, None);
         while let Some(element) = at {
             at = self.handlespace.next_owned(owner, at);
-            if !self.handlespace.watch(element).is_some_and(|watch| watch.marked) {
+            if !self.handlespace.watch(element).is_some_and(|watch| watch.is_marked()) {
                 continue;
             }
             if self.is_connected(element) {

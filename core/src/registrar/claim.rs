@@ -12,13 +12,14 @@ use crate::{AssocId, DialId, Instant, Link};
 /// How long an element waits that cannot be taken care of yet, on average.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// An association to a pool element that is being opened, or has been lately: the other elements there use it, too.
+/// An association to a pool element that is being opened, or has been lately: the other elements there use it, too. Or one
+/// over which an element may be that has registered over another one (`dispute.rs`).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Claim {
     /// One that is reached by it.
     element: ElementRef,
     state: State,
-    /// When to give up dialling; then also, until when the element has time to come by itself.
+    /// When to give up dialling; then also, until when the element has time to come by itself. For a dispute, when it began.
     until: Instant,
 }
 
@@ -30,6 +31,14 @@ enum State {
     Wanted,
     Dialling(DialId),
     Open(AssocId),
+    Disputed(AssocId),
+}
+
+impl State {
+    /// Whether it is about an association that this registrar opens.
+    fn is_dialled(self) -> bool {
+        !matches!(self, State::Free | State::Disputed(_))
+    }
 }
 
 impl Claim {
@@ -37,43 +46,90 @@ impl Claim {
         Claim { element: ElementRef::new(Idx::NIL, 0), state: State::Free, until: Instant::ZERO };
 }
 
+/// All places are in use.
+struct NoPlace;
+
 /// The claims. A claim that finds no place waits, so that elements are dialled a few at a time.
-pub(super) struct Claims<'s>(Table<'s, Claim>);
+pub(super) struct Claims<'s> {
+    places: Table<'s, Claim>,
+    /// How many of them are disputes. Mostly there is none, and nothing to be looked for.
+    disputes: u16,
+}
 
 impl<'s> Claims<'s> {
     pub(super) fn lent(places: &'s mut [Claim]) -> Self {
-        Claims(Table::Lent(places))
+        Claims { places: Table::Lent(places), disputes: 0 }
     }
 
     #[cfg(feature = "alloc")]
     pub(super) fn growable(places: usize) -> Self {
-        Claims(Table::Grown(alloc::vec![Claim::EMPTY; places]))
+        Claims { places: Table::Grown(alloc::vec![Claim::EMPTY; places]), disputes: 0 }
     }
 
     fn iter_mut(&mut self) -> impl Iterator<Item = &mut Claim> {
-        self.0.as_mut_slice().iter_mut()
+        self.places.as_mut_slice().iter_mut()
     }
 
     fn find(&mut self, state: State) -> Option<&mut Claim> {
         self.iter_mut().find(|claim| claim.state == state)
     }
 
-    /// A place that is free, or whose association is open and will be found by its elements no more than needed.
-    fn place(&mut self) -> Option<&mut Claim> {
-        let places = self.0.as_mut_slice();
-        let free = places.iter().position(|claim| claim.state == State::Free);
-        let at = free.or_else(|| places.iter().position(|claim| matches!(claim.state, State::Open(_))))?;
-        places.get_mut(at)
+    /// Puts a claim in a place that is free, or whose association is open and will be found by its elements no more than
+    /// needed, or of the oldest dispute, whose element is returned: if somebody had answered there it would be over.
+    fn put(&mut self, claim: Claim) -> Result<Option<ElementRef>, NoPlace> {
+        let rank = |claim: &Claim| match claim.state {
+            State::Free => Some((0, Instant::ZERO)),
+            State::Open(_) => Some((1, Instant::ZERO)),
+            State::Disputed(_) => Some((2, claim.until)),
+            State::Wanted | State::Dialling(_) => None,
+        };
+        let places = self.places.as_slice().iter().enumerate();
+        let (_, at) = places.filter_map(|(at, claim)| Some((rank(claim)?, at))).min().ok_or(NoPlace)?;
+        let place = self.places.as_mut_slice().get_mut(at).ok_or(NoPlace)?;
+        let before = core::mem::replace(place, claim);
+        let given_up = matches!(before.state, State::Disputed(_)).then_some(before.element);
+        self.disputes = self.disputes.saturating_sub(u16::from(given_up.is_some()));
+        self.disputes = self.disputes.saturating_add(u16::from(matches!(claim.state, State::Disputed(_))));
+        Ok(given_up)
+    }
+
+    /// The other association that an element may be on.
+    pub(super) fn former(&self, element: ElementRef) -> Option<AssocId> {
+        if self.disputes == 0 {
+            return None;
+        }
+        self.places.as_slice().iter().find_map(|claim| match claim.state {
+            State::Disputed(former) if claim.element == element => Some(former),
+            _ => None,
+        })
+    }
+
+    /// An element that may be on an association beside the one that it is bound to.
+    pub(super) fn disputed_over(&self, former: AssocId) -> Option<ElementRef> {
+        if self.disputes == 0 {
+            return None;
+        }
+        self.places.as_slice().iter().find(|claim| claim.state == State::Disputed(former)).map(|claim| claim.element)
+    }
+
+    /// It is clear now where an element is.
+    pub(super) fn undisputed(&mut self, element: ElementRef) {
+        let Some(former) = self.former(element) else { return };
+        let disputed = |claim: &&mut Claim| claim.element == element && claim.state == State::Disputed(former);
+        if let Some(claim) = self.iter_mut().find(disputed) {
+            *claim = Claim::EMPTY;
+        }
+        self.disputes = self.disputes.saturating_sub(1);
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let dialling = self.0.as_slice().iter().filter(|claim| matches!(claim.state, State::Dialling(_)));
+        let dialling = self.places.as_slice().iter().filter(|claim| matches!(claim.state, State::Dialling(_)));
         dialling.map(|claim| claim.until).min()
     }
 
     /// An attempt that takes too long.
     fn late(&self, now: Instant) -> Option<DialId> {
-        self.0.as_slice().iter().find_map(|claim| match claim.state {
+        self.places.as_slice().iter().find_map(|claim| match claim.state {
             State::Dialling(dial) if claim.until <= now => Some(dial),
             _ => None,
         })
@@ -93,8 +149,8 @@ impl Registrar<'_> {
         let transport = self.handlespace.asap_transport_bytes(element);
         let handlespace = &self.handlespace;
         let same =
-            |claim: &&Claim| claim.state != State::Free && handlespace.asap_transport_bytes(claim.element) == transport;
-        let there = if transport.is_empty() { None } else { self.claims.0.as_slice().iter().find(same).copied() };
+            |claim: &&Claim| claim.state.is_dialled() && handlespace.asap_transport_bytes(claim.element) == transport;
+        let there = if transport.is_empty() { None } else { self.claims.places.as_slice().iter().find(same).copied() };
         match there.map(|claim| claim.state) {
             Some(State::Open(assoc)) if self.assocs.get(assoc).is_some() => {
                 self.bind(element, assoc);
@@ -116,10 +172,28 @@ impl Registrar<'_> {
             // Nowhere to dial. If the element lives it looks for a registrar itself.
             return self.watch(element, WatchState::Lost, until);
         }
-        let Some(claim) = self.claims.place() else { return self.claim_later(element) };
-        *claim = Claim { element, state: State::Wanted, until };
+        if !self.put_claim(Claim { element, state: State::Wanted, until }) {
+            return self.claim_later(element);
+        }
         self.watch(element, WatchState::Claimed, Instant::MAX);
         self.wake(self.now);
+    }
+
+    /// `false`: there is no place for it.
+    fn put_claim(&mut self, claim: Claim) -> bool {
+        let Ok(given_up) = self.claims.put(claim) else { return false };
+        if let Some(given_up) = given_up {
+            // What was sent to its former association does not count. The present one is asked instead.
+            let now = self.now;
+            self.watch(given_up, WatchState::ProbeWanted, now);
+        }
+        true
+    }
+
+    /// Keeps the association that an element may be on beside the one that it is bound to. `false`: there is no place for
+    /// it, and the element is believed to be where it says.
+    pub(super) fn put_dispute(&mut self, element: ElementRef, former: AssocId) -> bool {
+        self.put_claim(Claim { element, state: State::Disputed(former), until: self.now })
     }
 
     /// Where an element is to be dialled: keeps the addresses for the adapter.
@@ -190,7 +264,7 @@ impl Registrar<'_> {
 
     /// Whether an association was opened to where an element is reached.
     pub(super) fn is_claim_of(&self, assoc: AssocId, element: ElementRef) -> bool {
-        let claim = self.claims.0.as_slice().iter().find(|claim| claim.state == State::Open(assoc));
+        let claim = self.claims.places.as_slice().iter().find(|claim| claim.state == State::Open(assoc));
         let place = |element| self.handlespace.asap_transport_bytes(element);
         claim.is_some_and(|claim| !place(element).is_empty() && place(claim.element) == place(element))
     }

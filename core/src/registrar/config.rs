@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use arrayvec::ArrayVec;
 
+use super::rates::{AsapRates, EnrpRates};
 use crate::compat::Compat;
 use crate::{Link, ServerId};
 
@@ -29,10 +30,14 @@ pub struct RegistrarConfig {
     pub keep_alive_interval: Duration,
     /// How long an acknowledgement may take before the element counts as unreachable. 5 s.
     pub keep_alive_timeout: Duration,
+    /// The least time between two keep-alives to one pool element, whoever reports it or claims it how often (RFC 5355,
+    /// 2.14.3). 1 s, and never more than half of `keep_alive_interval`.
+    pub keep_alive_gap: Duration,
     /// How long an element stays registered after its association is gone without a deregistration, for it to come
     /// back. 0 s: the loss of the association is a failure to send (RFC 5352, 3.5).
     pub lost_association_grace: Duration,
-    /// MAX-BAD-PE-REPORT: how many reports of unreachability an element survives. 3.
+    /// MAX-BAD-PE-REPORT: by how many pool users an element may be reported as unreachable, and stay if it answers. One that
+    /// reports it again counts once, until the element has registered again. 3; from 16 on it stays, however many they are.
     pub max_bad_pe_report: u16,
     /// How many elements an answer holds at most, unless the user asks for less. 128.
     pub max_items: u32,
@@ -44,6 +49,8 @@ pub struct RegistrarConfig {
     pub max_elements_per_association: u32,
     /// How many pools one association may subscribe to. 256.
     pub max_subscriptions_per_association: u32,
+    /// How often one association may ask.
+    pub rates: AsapRates,
     /// What concerns the other registrars.
     pub enrp: EnrpConfig,
 }
@@ -76,6 +83,8 @@ pub struct EnrpConfig {
     pub resync_interval: Duration,
     /// How long [`leave`](super::Registrar::leave) waits for the elements to move. 5 s.
     pub leave_timeout: Duration,
+    /// How often one association of a peer may ask.
+    pub rates: EnrpRates,
     /// How peers and elements that follow rsplib instead of the RFCs are treated. [`Compat::Auto`].
     pub compat: Compat,
 }
@@ -95,6 +104,7 @@ impl EnrpConfig {
             table_page_len: 8192,
             resync_interval: Duration::from_secs(5),
             leave_timeout: Duration::from_secs(5),
+            rates: EnrpRates::new(),
             compat: Compat::Auto,
         }
     }
@@ -122,6 +132,7 @@ impl RegistrarConfig {
             announced: ArrayVec::new_const(),
             keep_alive_interval: Duration::from_secs(30),
             keep_alive_timeout: Duration::from_secs(5),
+            keep_alive_gap: Duration::from_secs(1),
             lost_association_grace: Duration::ZERO,
             max_bad_pe_report: 3,
             max_items: 128,
@@ -129,6 +140,7 @@ impl RegistrarConfig {
             register_over_tcp: true,
             max_elements_per_association: 4096,
             max_subscriptions_per_association: 256,
+            rates: AsapRates::new(),
             enrp: EnrpConfig::new(),
         }
     }

@@ -69,6 +69,9 @@ impl Registrar<'_> {
         } else {
             if at.is_nil() {
                 at = self.new_peer(sender);
+                if at.is_nil() && self.forget_hearsay() {
+                    at = self.new_peer(sender);
+                }
                 if at.is_nil() {
                     self.close(assoc);
                     return Err(RecvError::Full);
@@ -102,12 +105,25 @@ impl Registrar<'_> {
             let peer = self.peers.at_mut(at);
             peer.due = due;
             peer.dial_at = now;
+            // It waits its turn behind those that were known before.
+            peer.sync_not_before = now;
             self.start_heartbeat();
             self.wake(now);
         } else {
-            warn!("no room for another registrar, {}", id);
+            info!("no room for another registrar, {}", id);
         }
         at
+    }
+
+    /// Forgets a peer that nobody has heard and that owns nothing: anybody can send datagrams in the names of as many as
+    /// the peer list holds (RFC 5353, 6.2), and one that is connected comes before them. `false`: there is none.
+    fn forget_hearsay(&mut self) -> bool {
+        let at = self.peers.position(|peer| {
+            let known = peer.configured || peer.assoc.is_some() || peer.state != PeerState::Unheard;
+            !known && self.handlespace.owned(peer.id) == 0
+        });
+        self.forget_peer(at);
+        at.is_some()
     }
 
     /// Elements of a registrar that nobody has told of have come: it is looked after as if it had been heard once.

@@ -1,6 +1,7 @@
 //! ENRP at work: messages of peers are handed to their procedures, and what is owed to peers is sent.
 
 use super::peers::{Owed, PeerState};
+use super::rates::Charge;
 use super::{Registrar, Step};
 use crate::arena::Idx;
 use crate::bounded;
@@ -39,9 +40,6 @@ impl Registrar<'_> {
     }
 
     pub(super) fn enrp_message(&mut self, assoc: AssocId, bytes: &[u8]) -> Result<(), RecvError> {
-        if self.is_busy() {
-            return Err(RecvError::Busy);
-        }
         match self.assocs.get(assoc) {
             None => return Err(RecvError::UnknownAssoc),
             Some(slot) if slot.asap => return Err(RecvError::Unexpected),
@@ -72,7 +70,7 @@ impl Registrar<'_> {
         let done = match body {
             EnrpBody::Presence(message) => self.presence(from, assoc, *receiver, message),
             EnrpBody::HandleTableRequest(message) => {
-                self.table_request(from, message);
+                self.table_request(from, assoc, message);
                 Ok(())
             }
             EnrpBody::HandleTableResponse(message) => self.table_response(from, message),
@@ -83,15 +81,16 @@ impl Registrar<'_> {
                 self.handle_update(from, message)
             }
             EnrpBody::ListRequest(_) => {
-                self.owe(from, Owed::LIST_RESPONSE);
+                let refused = self.over_rate(assoc, Charge::List);
+                self.owe(from, if refused { Owed::LIST_REFUSAL } else { Owed::LIST_RESPONSE });
                 Ok(())
             }
             EnrpBody::ListResponse(message) => self.list_response(from, message),
-            EnrpBody::InitTakeover(message) => self.init_takeover(from, message.target),
+            EnrpBody::InitTakeover(message) => self.init_takeover(from, assoc, message.target),
             EnrpBody::InitTakeoverAck(message) => self.init_takeover_ack(from, message.target),
-            EnrpBody::TakeoverServer(message) => self.takeover_server(from, message.target),
+            EnrpBody::TakeoverServer(message) => self.takeover_server(from, assoc, message.target),
             EnrpBody::Error(error) => {
-                warn!("registrar {} reports an error, cause {}", sender, error.error.code().unwrap_or(0));
+                info!("registrar {} reports an error, cause {}", sender, error.error.code().unwrap_or(0));
                 Ok(())
             }
         };
@@ -102,7 +101,8 @@ impl Registrar<'_> {
     }
 
     /// What is to be sent to a peer at this instant, or whether it is to be dialled.
-    fn poll_peer(&mut self, at: Idx, now: Instant, buf: &mut [u8]) -> Option<Result<Step, EmitError>> {
+    /// `turn`: see `next_sync`.
+    fn poll_peer(&mut self, at: Idx, turn: Idx, now: Instant, buf: &mut [u8]) -> Option<Result<Step, EmitError>> {
         let peer = self.peers.at(at);
         let dialable = !matches!(peer.state, PeerState::Dead | PeerState::BeingTakenOver);
         if dialable && peer.can_be_dialled() && peer.dial_at <= now {
@@ -124,7 +124,7 @@ impl Registrar<'_> {
                 Err(EmitError::TooLong) => self.peers.at_mut(at).owed.remove(paid),
             }
         }
-        self.poll_sync(at, buf).map(|written| written.map(|len| Step::Send(assoc, Ppid::Enrp, len)))
+        self.poll_sync(at, turn, buf).map(|written| written.map(|len| Step::Send(assoc, Ppid::Enrp, len)))
     }
 
     /// Writes something that is owed to a peer, and says what is settled by it.
@@ -136,7 +136,9 @@ impl Registrar<'_> {
             Owed::TAKEOVER_SERVER => TakeoverServer { target: peer.taken_over }.into(),
             Owed::LIST_REQUEST => ListRequest.into(),
             Owed::LIST_RESPONSE => return (self.emit_list(to, buf), owed),
+            Owed::LIST_REFUSAL => return (self.refuse_list(to, buf), owed),
             Owed::TABLE_RESPONSE => return (self.emit_table(to, buf), owed),
+            Owed::TABLE_REFUSAL => return (self.refuse_table(to, buf), owed),
             _ => {
                 // A presence that wants a reply is a reply as well.
                 let mut both = Owed::PRESENCE;
@@ -183,9 +185,10 @@ impl Registrar<'_> {
         if let Some(written) = self.emit_channel_presence(buf) {
             return Some(written.map(|len| Step::Announce(Ppid::Enrp, len)));
         }
+        let turn = self.next_sync();
         let mut at = self.peers.after(Idx::NIL);
         while at.is_some() {
-            if let Some(step) = self.poll_peer(at, now, buf) {
+            if let Some(step) = self.poll_peer(at, turn, now, buf) {
                 return Some(step);
             }
             at = self.peers.after(at);

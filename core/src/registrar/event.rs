@@ -88,7 +88,7 @@ pub enum RemovalReason {
     Expired,
     /// It did not acknowledge a keep-alive, or one could not be sent.
     Unreachable,
-    /// It was reported more than MAX-BAD-PE-REPORT times.
+    /// It was reported by more than MAX-BAD-PE-REPORT.
     Reported,
     /// Its home registrar has removed it.
     ByHome,

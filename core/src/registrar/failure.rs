@@ -26,7 +26,8 @@ impl Registrar<'_> {
             self.peers.at_mut(at).dial_at = self.now + pause;
         }
         let peer = self.peers.at_mut(at);
-        for what in [Owed::PRESENCE, Owed::PROBE, Owed::LIST_REQUEST, Owed::LIST_RESPONSE, Owed::TABLE_RESPONSE] {
+        let answers = [Owed::LIST_RESPONSE, Owed::LIST_REFUSAL, Owed::TABLE_RESPONSE, Owed::TABLE_REFUSAL];
+        for what in [Owed::PRESENCE, Owed::PROBE, Owed::LIST_REQUEST].into_iter().chain(answers) {
             peer.owed.remove(what);
         }
         peer.session = Session::CLOSED;

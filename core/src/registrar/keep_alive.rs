@@ -1,5 +1,6 @@
 //! Keep-alives, reports of unreachable elements, and the end of registrations (RFC 5352, 3.2, 3.4, 3.5).
 
+use super::rates::Charge;
 use super::{Registrar, RemovalReason};
 use crate::handlespace::{ElementRef, WatchState};
 use crate::wire::asap::{DeregistrationResponse, EndpointKeepAlive, EndpointKeepAliveAck, EndpointUnreachable};
@@ -38,16 +39,21 @@ impl Registrar<'_> {
         message: &EndpointKeepAliveAck<'_>,
     ) -> Result<(), RecvError> {
         let element = self.element(message.pool_handle, message.id).ok_or(RecvError::Unexpected)?;
-        if self.assoc_of(element) != Some(assoc) {
-            // One that came by itself while it was claimed (RFC 5353, 3.5.2) takes the association that was opened to it,
-            // and leaves its own (RFC 5352, 3.4, KA2.4). Nobody else is at the other end of that.
-            if self.home_of(element) != Some(self.id) || !self.is_claim_of(assoc, element) {
-                return Err(RecvError::NotOwner);
+        if !self.returned(element, assoc) {
+            if self.assoc_of(element) != Some(assoc) {
+                // One that came by itself while it was claimed (RFC 5353, 3.5.2) takes the association that was opened to
+                // it, and leaves its own (RFC 5352, 3.4, KA2.4). Nobody else is at the other end of that.
+                if self.home_of(element) != Some(self.id) || !self.is_claim_of(assoc, element) {
+                    return Err(RecvError::NotOwner);
+                }
+                self.bind(element, assoc);
+            } else if self.former(element).is_some() {
+                // Not this one was asked.
+                return Err(RecvError::Unexpected);
             }
-            self.bind(element, assoc);
         }
         self.stats.keep_alive_acks = self.stats.keep_alive_acks.wrapping_add(1);
-        let contested = self.handlespace.watch(element).is_some_and(|watch| watch.contested);
+        let contested = self.handlespace.watch(element).is_some_and(|watch| watch.is_contested());
         if contested || self.home_of(element) != Some(self.id) {
             // It was asked since another registrar holds itself for its home, or has offered it.
             self.become_home(element)?;
@@ -56,21 +62,26 @@ impl Registrar<'_> {
         Ok(())
     }
 
-    /// RFC 5352, 3.5: a report is counted, and the element is asked at once. Too many reports are enough.
+    /// RFC 5352, 3.5: a report is counted, and the element is asked at once. Too many reports are enough, if they come from
+    /// as many: one whose own way to the element is blocked, or who is malicious, does not remove it for all.
     ///
     /// This is for the home to do. Another registrar could not make the others remove the element (RFC 5353, 3.3.2), and if
     /// it did so alone, the next audit would bring the element back.
-    pub(super) fn unreachable(&mut self, message: &EndpointUnreachable<'_>) -> Result<(), RecvError> {
+    pub(super) fn unreachable(&mut self, assoc: AssocId, message: &EndpointUnreachable<'_>) -> Result<(), RecvError> {
         self.stats.unreachable_reports = self.stats.unreachable_reports.wrapping_add(1);
+        // Threat 8 (RFC 5352, 9.1; RFC 5353, 6.1): there is no answer to it that could refuse it.
+        if self.over_rate(assoc, Charge::UnreachableReport) {
+            return Ok(());
+        }
         // It may be gone already: that is what the report is for.
         let Some(element) = self.element(message.pool_handle, message.id) else { return Ok(()) };
         if self.home_of(element) != Some(self.id) {
             return Ok(());
         }
         let Some(watch) = self.handlespace.watch_mut(element) else { return Ok(()) };
-        watch.bad_reports = watch.bad_reports.saturating_add(1);
-        let (reports, state) = (watch.bad_reports, watch.state);
-        if reports > self.config.max_bad_pe_report {
+        watch.report(assoc);
+        let (reporters, state) = (watch.reporters(), watch.state);
+        if reporters > u32::from(self.config.max_bad_pe_report) {
             self.remove(element, RemovalReason::Reported);
             return Ok(());
         }
@@ -87,7 +98,11 @@ impl Registrar<'_> {
         let due = self.now + self.config.lost_association_grace;
         // An element that changes its home while this registrar leaves closes its association first.
         let due = due.max(self.leave.until().unwrap_or(due));
+        self.former_lost(assoc);
         while let Some(element) = self.handlespace.next_bound(assoc, None) {
+            if self.falls_back(element) {
+                continue;
+            }
             if self.home_of(element) == Some(self.id) {
                 self.unbind(element);
                 self.watch(element, WatchState::Lost, due);
@@ -136,10 +151,15 @@ impl Registrar<'_> {
                     self.claim(element);
                     return None;
                 }
-                (WatchState::ProbeWanted | WatchState::Claimed, Some(to)) => {
-                    return Some(self.ask(now, element, to, buf));
+                (WatchState::ProbeWanted | WatchState::KeepAliveSent, Some(_))
+                    if self.claims.former(element).is_some() =>
+                {
+                    return self.decide(now, element, buf);
                 }
-                (WatchState::Idle, Some(to)) if own => return Some(self.ask(now, element, to, buf)),
+                (WatchState::ProbeWanted | WatchState::Claimed, Some(to)) => {
+                    return self.ask(now, element, to, buf);
+                }
+                (WatchState::Idle, Some(to)) if own => return self.ask(now, element, to, buf),
                 // It has not answered to this registrar, so it is another's.
                 _ if !own => {
                     self.watch_as_foreign(element);
@@ -175,19 +195,31 @@ impl Registrar<'_> {
         }
     }
 
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         now: Instant,
         element: ElementRef,
         to: AssocId,
         buf: &mut [u8],
-    ) -> Result<(AssocId, usize), EmitError> {
+    ) -> Option<Result<(AssocId, usize), EmitError>> {
+        let watch = self.handlespace.watch(element)?;
+        // Threat 9 (RFC 5352, 9.1; RFC 5355, 2.14.3): "MUST limit the frequency of Keep-Alive messages to a given PE".
+        let gap = self.config.keep_alive_gap.min(self.config.keep_alive_interval / 2);
+        let not_before = watch.asked(now).map_or(now, |asked| asked + gap);
+        if not_before > now {
+            let state = watch.state;
+            self.watch(element, state, not_before);
+            return None;
+        }
         let written = self.write_keep_alive(element, buf);
         if !matches!(written, Err(EmitError::BufferTooSmall { .. })) {
             self.stats.keep_alives = self.stats.keep_alives.wrapping_add(1);
+            if let Some(watch) = self.handlespace.watch_mut(element) {
+                watch.ask(now);
+            }
             self.watch(element, WatchState::KeepAliveSent, now + self.config.keep_alive_timeout);
         }
-        written.map(|len| (to, len))
+        Some(written.map(|len| (to, len)))
     }
 
     fn write_keep_alive(&self, element: ElementRef, buf: &mut [u8]) -> Result<usize, EmitError> {

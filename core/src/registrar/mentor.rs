@@ -3,12 +3,13 @@
 
 use super::Registrar;
 use super::peers::Owed;
+use super::rates::Charge;
 use crate::arena::Idx;
 use crate::handlespace::ElementRef;
 use crate::wire::enrp::HandleTableRequest;
 use crate::wire::param::POOL_ELEMENT;
 use crate::wire::{EmitError, Item, MAX_MESSAGE_LEN, ServerInformation, Writer, padded_len};
-use crate::{Instant, ServerId};
+use crate::{AssocId, Instant, ServerId};
 
 const TABLE_RESPONSE: u8 = 0x03;
 const LIST_RESPONSE: u8 = 0x06;
@@ -48,13 +49,16 @@ impl Session {
 
 impl Registrar<'_> {
     /// A peer wants the first page, or the next one.
-    pub(super) fn table_request(&mut self, from: Idx, message: &HandleTableRequest) {
-        let peer = self.peers.at_mut(from);
+    pub(super) fn table_request(&mut self, from: Idx, assoc: AssocId, message: &HandleTableRequest) {
         let own_only = message.own_children_only;
-        if !peer.session.open || peer.session.own_only != own_only {
-            peer.session = Session { open: true, own_only, ..Session::CLOSED };
+        let session = self.peers.at(from).session;
+        if !session.open || session.own_only != own_only {
+            if self.over_rate(assoc, Charge::Table) {
+                return self.owe(from, Owed::TABLE_REFUSAL);
+            }
+            self.peers.at_mut(from).session = Session { open: true, own_only, ..Session::CLOSED };
         }
-        peer.session.until = Instant::MAX;
+        self.peers.at_mut(from).session.until = Instant::MAX;
         self.owe(from, Owed::TABLE_RESPONSE);
     }
 
@@ -97,12 +101,7 @@ impl Registrar<'_> {
     pub(super) fn emit_table(&mut self, to: Idx, buf: &mut [u8]) -> Result<usize, EmitError> {
         if !self.startup.is_serving() {
             // RFC 5353, 3.2.3: "it MUST reject the request".
-            let written = write_refusal(TABLE_RESPONSE, self.id, self.peers.at(to).id, buf);
-            if !matches!(written, Err(EmitError::BufferTooSmall { .. })) {
-                self.peers.at_mut(to).session = Session::CLOSED;
-                self.stats.table_rejections = self.stats.table_rejections.wrapping_add(1);
-            }
-            return written;
+            return self.refuse_table(to, buf);
         }
         let session = self.peers.at(to).session;
         let start = if session.under_way { session.next } else { self.first_of(session.own_only) };
@@ -119,6 +118,16 @@ impl Registrar<'_> {
         };
         self.stats.table_pages = self.stats.table_pages.wrapping_add(1);
         Ok(len)
+    }
+
+    /// The refusal of a handle table, whether this registrar has none yet or was asked too often. A session is over with it.
+    pub(super) fn refuse_table(&mut self, to: Idx, buf: &mut [u8]) -> Result<usize, EmitError> {
+        let written = write_refusal(TABLE_RESPONSE, self.id, self.peers.at(to).id, buf);
+        if !matches!(written, Err(EmitError::BufferTooSmall { .. })) {
+            self.peers.at_mut(to).session = Session::CLOSED;
+            self.stats.table_rejections = self.stats.table_rejections.wrapping_add(1);
+        }
+        written
     }
 
     /// How many elements from `start` on fit into `room`, at least one if there is one, and what comes after them.
@@ -202,7 +211,7 @@ impl Registrar<'_> {
     pub(super) fn emit_list(&self, to: Idx, buf: &mut [u8]) -> Result<usize, EmitError> {
         let receiver = self.peers.at(to).id;
         if !self.startup.is_serving() {
-            return write_refusal(LIST_RESPONSE, self.id, receiver, buf);
+            return self.refuse_list(to, buf);
         }
         let mut w = Writer::new(buf);
         w.message(LIST_RESPONSE, 0, |w| {
@@ -220,6 +229,11 @@ impl Registrar<'_> {
             }
         });
         w.finish().map(<[u8]>::len)
+    }
+
+    /// The refusal of a list of peers.
+    pub(super) fn refuse_list(&self, to: Idx, buf: &mut [u8]) -> Result<usize, EmitError> {
+        write_refusal(LIST_RESPONSE, self.id, self.peers.at(to).id, buf)
     }
 }
 

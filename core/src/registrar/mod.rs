@@ -8,6 +8,7 @@ mod audit;
 mod claim;
 mod config;
 mod discovery;
+mod dispute;
 mod enrp;
 mod event;
 mod failure;
@@ -16,9 +17,11 @@ mod leave;
 mod mentor;
 mod peers;
 mod presence;
+mod rates;
 mod registration;
 mod reply;
 mod resolution;
+mod stall;
 mod startup;
 mod stats;
 mod storage;
@@ -29,6 +32,7 @@ mod update;
 pub use config::{EnrpConfig, MAX_ANNOUNCED, RegistrarConfig};
 pub use event::{RegistrarEvent, RemovalReason};
 pub use peers::{PeerState, PeerView};
+pub use rates::{AsapRates, EnrpRates};
 pub use stats::RegistrarStats;
 #[cfg(feature = "alloc")]
 pub use storage::RegistrarLimits;
@@ -47,7 +51,7 @@ use reply::Reply;
 use startup::Startup;
 use subscription::Subscriptions;
 use takeover::Takeover;
-use update::{CONTEST_DELAY, PendingUpdate};
+use update::PendingUpdate;
 
 use crate::endpoint::{announcement, earliest};
 use crate::events::{Events, Queued};
@@ -63,8 +67,6 @@ const EVENTS: usize = 16;
 const MAX_CLOSING: usize = 8;
 /// How many attempts to connect can wait to be abandoned.
 const MAX_ABANDONED: usize = 8;
-/// A registrar stood still if it comes too late by this part of the time that an answer may take.
-const STOOD_STILL: u32 = 5;
 
 /// A registrar: nobody calls it but its adapter, with what pool elements, pool users and other registrars send.
 ///
@@ -280,18 +282,6 @@ impl<'s> Registrar<'s> {
         self.subscriptions.count()
     }
 
-    /// Time goes on. Where a deadline has long passed, this registrar stood still: signs of life, renewals, and the news that
-    /// elements have gone to another registrar, may lie in its sockets. Who is silent by the clock has time to be heard.
-    fn advance(&mut self, now: Instant) {
-        let answer = self.config.keep_alive_timeout.max(self.config.enrp.no_response());
-        if self.next_deadline().is_some_and(|due| now > due + answer / STOOD_STILL) {
-            self.patience = now + answer + CONTEST_DELAY;
-            // A peer that has given this registrar up has not told it of changes since, even where they are still connected.
-            self.peers.for_each(|_, peer| peer.stood_still());
-        }
-        self.now = self.now.max(now);
-    }
-
     /// Whether something that was called for by an input before has not been polled yet.
     fn is_busy(&self) -> bool {
         self.reply.is_some() || self.report.is_pending() || self.update.is_pending()
@@ -305,9 +295,6 @@ impl<'s> Registrar<'s> {
     }
 
     fn asap_message(&mut self, assoc: AssocId, bytes: &[u8]) -> Result<(), RecvError> {
-        if self.is_busy() {
-            return Err(RecvError::Busy);
-        }
         match self.assocs.get_mut(assoc) {
             None => return Err(RecvError::UnknownAssoc),
             Some(slot) if !slot.server.is_none() => return Err(RecvError::Unexpected),
@@ -327,9 +314,9 @@ impl<'s> Registrar<'s> {
             AsapMessage::Registration(message) => self.registration(assoc, message),
             AsapMessage::Deregistration(message) => self.deregistration(assoc, message),
             AsapMessage::EndpointKeepAliveAck(message) => self.keep_alive_ack(assoc, message),
-            AsapMessage::EndpointUnreachable(message) => self.unreachable(message),
+            AsapMessage::EndpointUnreachable(message) => self.unreachable(assoc, message),
             AsapMessage::Error(error) => {
-                warn!("a peer reports an error, cause {}", error.error.code().unwrap_or(0));
+                info!("a peer reports an error, cause {}", error.error.code().unwrap_or(0));
                 Ok(())
             }
             _ => Err(RecvError::Unexpected),
@@ -432,8 +419,15 @@ impl Machine for Registrar<'_> {
         self.begin();
         let done = match input {
             Input::Timeout => Ok(()),
-            Input::Message { assoc, ppid: Ppid::Asap, bytes } => self.asap_message(assoc, bytes),
-            Input::Message { assoc, ppid: Ppid::Enrp, bytes } => self.enrp_message(assoc, bytes),
+            Input::Message { .. } if self.is_busy() => Err(RecvError::Busy),
+            Input::Message { assoc, ppid, bytes } => {
+                let done = match ppid {
+                    Ppid::Asap => self.asap_message(assoc, bytes),
+                    Ppid::Enrp => self.enrp_message(assoc, bytes),
+                };
+                self.limit_report();
+                done
+            }
             Input::Datagram { ppid: Ppid::Asap, bytes, .. } => {
                 announcement(Ppid::Asap, bytes).and_then(|message| self.server_announce(&message))
             }

@@ -69,7 +69,7 @@ pub struct PeerView {
 
 /// What is to be sent to a peer. The bytes are made when it is polled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Owed(u8);
+pub(super) struct Owed(u16);
 
 impl Owed {
     pub(super) const INIT_TAKEOVER: Owed = Owed(1);
@@ -83,6 +83,9 @@ impl Owed {
     pub(super) const LIST_REQUEST: Owed = Owed(32);
     pub(super) const LIST_RESPONSE: Owed = Owed(64);
     pub(super) const TABLE_RESPONSE: Owed = Owed(128);
+    /// It has asked too often.
+    pub(super) const LIST_REFUSAL: Owed = Owed(256);
+    pub(super) const TABLE_REFUSAL: Owed = Owed(512);
 
     pub(super) const fn contains(self, what: Owed) -> bool {
         self.0 & what.0 != 0
@@ -139,6 +142,8 @@ pub(crate) struct PeerSlot {
     pub(super) sync: Sync,
     /// No re-synchronisation before.
     pub(super) sync_not_before: Instant,
+    /// When the transfer is given up if it brings nothing new before.
+    pub(super) sync_stale_at: Instant,
 }
 
 impl PeerSlot {
@@ -167,6 +172,7 @@ impl PeerSlot {
         session: Session::CLOSED,
         sync: Sync::Idle,
         sync_not_before: Instant::ZERO,
+        sync_stale_at: Instant::ZERO,
     };
 
     /// Whether it counts among the peers that live (RFC 5353, 3.5.1: "its currently known peers").

@@ -6,6 +6,7 @@ use core::time::Duration;
 use arrayvec::ArrayVec;
 
 use super::peers::{Owed, PeerState, addresses_of};
+use super::rates::Charge;
 use super::{Registrar, RegistrarEvent};
 use crate::arena::Idx;
 use crate::bounded;
@@ -120,7 +121,7 @@ impl Registrar<'_> {
             let from_ip = self.assocs.get(assoc).and_then(|slot| slot.first_address());
             self.learn_address(from, information, from_ip);
         }
-        if message.reply_required {
+        if message.reply_required && !self.over_rate(assoc, Charge::Presence) {
             self.reconnected(from, assoc);
             self.owe(from, Owed::PRESENCE);
         }

@@ -2,6 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+use super::rates::Charge;
 use super::reply::{Refusal, Reply, ReplyKind};
 use super::{Registrar, RegistrarEvent, RemovalReason};
 use crate::handlespace::{ElementRef, PoolRef, RegisterError, RegisteredKind, Registration, WatchState};
@@ -22,10 +23,16 @@ impl Registrar<'_> {
             self.report.lack_of_resources(assoc);
             return Err(RecvError::Full);
         }
-        let refused = self.register(assoc, message).err();
-        if let Some(refusal) = refused {
-            info!("registration of {} in pool {} refused: {}", id, message.pool_handle, refusal.text());
-        }
+        let refused = if self.over_rate(assoc, Charge::Registration) {
+            // Only counted: a log would be flooded, too.
+            Some(Refusal::LackOfResources)
+        } else {
+            let refused = self.register(assoc, message).err();
+            if let Some(refusal) = refused {
+                info!("registration of {} in pool {} refused: {}", id, message.pool_handle, refusal.text());
+            }
+            refused
+        };
         self.reply = Some(Reply { to: assoc, kind: ReplyKind::Registration { id, refused } });
         Ok(())
     }
@@ -60,8 +67,10 @@ impl Registrar<'_> {
 
         let known = self.element(pool_handle, element.id);
         let bound_here = known.is_some_and(|e| self.assoc_of(e) == Some(assoc));
+        let rival = known.and_then(|known| self.rival(known, assoc));
         if let Some(known) = known
-            && self.is_somebody_else(known, assoc, &element.user_transport)
+            && rival.is_some()
+            && self.is_elsewhere(known, &element.user_transport)
         {
             return Err(Refusal::NonUniqueId);
         }
@@ -84,7 +93,10 @@ impl Registrar<'_> {
         if !bound_here {
             self.bind(registered.element, assoc);
         }
-        self.alive(registered.element);
+        match rival {
+            Some(rival) => self.dispute(registered.element, rival),
+            None => self.alive(registered.element),
+        }
         self.announce_add(registered.element);
         if !unchanged {
             self.pool_changed(registered.pool);
@@ -114,13 +126,9 @@ impl Registrar<'_> {
         Err(if shown { Refusal::InvalidValues } else { Refusal::Unspecified })
     }
 
-    /// RFC 5354, 3.12.5: the identifier is used by another element. It is another one if its association is alive, is
-    /// not this one, and the service is elsewhere; an element that comes back over a new association is the same.
-    fn is_somebody_else(&self, known: ElementRef, assoc: AssocId, transport: &Transport<'_>) -> bool {
-        let Some(view) = self.handlespace.element(known) else { return false };
-        let bound_elsewhere =
-            self.assoc_of(known).is_some_and(|bound| bound != assoc && self.assocs.get(bound).is_some());
-        bound_elsewhere && view.user_transport() != Some(*transport)
+    /// Whether the service of an element is not where somebody says who registers with its identifier.
+    fn is_elsewhere(&self, known: ElementRef, transport: &Transport<'_>) -> bool {
+        self.handlespace.element(known).is_some_and(|view| view.user_transport() != Some(*transport))
     }
 
     /// Whether users would be told the same of the element.
@@ -142,7 +150,7 @@ impl Registrar<'_> {
         }
     }
 
-    /// RFC 5352, 3.2. An element that is not known is one that has left.
+    /// RFC 5352, 3.2. An element that is not known is one that has left. There is no rate for it: see `rates.rs`.
     pub(super) fn deregistration(&mut self, assoc: AssocId, message: &Deregistration<'_>) -> Result<(), RecvError> {
         if !self.echo.set(message.pool_handle.as_bytes()) {
             self.report.lack_of_resources(assoc);
@@ -152,9 +160,12 @@ impl Registrar<'_> {
         if let Some(element) = self.element(message.pool_handle, message.id) {
             // RFC 5352, 2.2.2: deregistration is not allowed by proxy. An element whose association is gone may come
             // over another one.
+            self.returned(element, assoc);
             let owner = self.assoc_of(element).filter(|bound| self.assocs.get(*bound).is_some());
             if owner.is_some_and(|owner| owner != assoc) {
                 refused = Some(Refusal::Security);
+            } else if self.falls_back(element) {
+                // It is not clear yet whose it is. If nobody answers over the other association, it is removed.
             } else if self.home_of(element) == Some(self.id) {
                 self.remove(element, RemovalReason::Deregistered);
             } else {
@@ -194,6 +205,7 @@ impl Registrar<'_> {
 
     /// The element leaves its association, which has one less.
     pub(super) fn unbind(&mut self, element: ElementRef) {
+        self.claims.undisputed(element);
         if let Some(peer) = self.assoc_of(element).and_then(|bound| self.assocs.get_mut(bound)) {
             peer.elements = peer.elements.saturating_sub(1);
         }

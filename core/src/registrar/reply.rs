@@ -108,6 +108,7 @@ impl Registrar<'_> {
                 self.reply = None;
                 self.count_reply(reply.kind);
                 self.report.lack_of_resources(reply.to);
+                self.limit_report();
             }
         }
         Some(written.map(|len| (reply.to, len)))

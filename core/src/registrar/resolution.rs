@@ -1,6 +1,7 @@
 //! Handle resolution at the registrar (RFC 5352, 3.3), and the updates of those who subscribe to a pool.
 
 use super::Registrar;
+use super::rates::Charge;
 use super::reply::{Refusal, Reply, ReplyKind, negative};
 use super::subscription::Subscription;
 use crate::arena::Idx;
@@ -20,11 +21,17 @@ impl Registrar<'_> {
             self.report.lack_of_resources(assoc);
             return Err(RecvError::Full);
         }
+        let over_rate = self.over_rate(assoc, Charge::Resolution);
         let kind = match self.handlespace.find_pool(message.pool_handle) {
             None if !self.startup.is_serving() => {
                 // RFC 5353, 3.2.3, step 5: nothing is known for certain before. Another registrar does know.
                 self.close(assoc);
                 return Err(RecvError::NotServing);
+            }
+            _ if over_rate => {
+                // A negative response ends the updates of the pool (2.2.5).
+                self.unsubscribe(assoc);
+                ReplyKind::NoResolution { refused: Refusal::LackOfResources }
             }
             None => ReplyKind::NoResolution { refused: Refusal::UnknownPool },
             Some(pool) => {

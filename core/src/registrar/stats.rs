@@ -18,6 +18,20 @@ pub struct RegistrarStats {
     pub resolutions: u64,
     /// Handle resolutions that were refused.
     pub resolutions_rejected: u64,
+    /// Registrations that were refused since their association sent too many; they are among those that were refused.
+    pub registrations_over_rate: u64,
+    /// Handle resolutions that were refused for that; they are among those that were refused.
+    pub resolutions_over_rate: u64,
+    /// Reports of unreachable elements that were ignored for that; they are among those that came.
+    pub unreachable_over_rate: u64,
+    /// Error reports that were not sent, since there was too much to report about an association.
+    pub errors_over_rate: u64,
+    /// Requests for the handle table that were refused since the association sent too many; they are among those refused.
+    pub tables_over_rate: u64,
+    /// Requests for the list of peers that were refused for that.
+    pub lists_over_rate: u64,
+    /// Presences, and announcements of a takeover of this registrar, that were not answered for that.
+    pub presences_over_rate: u64,
     /// Updates sent to subscribers.
     pub updates: u64,
     /// Reports of unreachable elements.

@@ -1,6 +1,7 @@
 //! Taking over a failed peer (RFC 5353, 3.5).
 
 use super::peers::{Owed, PeerState};
+use super::rates::Charge;
 use super::{Registrar, RegistrarEvent};
 use crate::arena::Idx;
 use crate::handlespace::WatchState;
@@ -169,9 +170,12 @@ impl Registrar<'_> {
     }
 
     /// ENRP_INIT_TAKEOVER: a peer wants to take over a third registrar, or this one.
-    pub(super) fn init_takeover(&mut self, from: Idx, target: ServerId) -> Result<(), RecvError> {
+    pub(super) fn init_takeover(&mut self, from: Idx, assoc: AssocId, target: ServerId) -> Result<(), RecvError> {
         let initiator = self.peers.at(from).id;
         if target == self.id {
+            if self.over_rate(assoc, Charge::Presence) {
+                return Ok(());
+            }
             // Rule 1: "it MUST immediately announce an ENRP_PRESENCE message to all its peer ENRP servers".
             info!("{} takes this registrar for dead", initiator);
             self.announce_presence();
@@ -218,9 +222,12 @@ impl Registrar<'_> {
     }
 
     /// ENRP_TAKEOVER_SERVER: a peer has taken over a third registrar (3.5.2), or this one.
-    pub(super) fn takeover_server(&mut self, from: Idx, target: ServerId) -> Result<(), RecvError> {
+    pub(super) fn takeover_server(&mut self, from: Idx, assoc: AssocId, target: ServerId) -> Result<(), RecvError> {
         let by = self.peers.at(from).id;
         if target == self.id {
+            if self.over_rate(assoc, Charge::Presence) {
+                return Ok(());
+            }
             // It is a mistake, which the presences tell; the elements themselves know whose they are.
             warn!("{} has taken over this registrar", by);
             self.announce_presence();

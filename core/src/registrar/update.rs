@@ -245,7 +245,7 @@ impl Registrar<'_> {
     /// the greatest identifier stays.
     fn cannot_add(&mut self, error: RegisterError, pool_handle: PoolHandle<'_>, home: ServerId) -> RecvError {
         use RegisterError::{InconsistentControlChannel, InconsistentPolicy, InconsistentTransport};
-        warn!("an element of {} cannot be added to pool {}: {}", home, pool_handle, error);
+        info!("an element of {} cannot be added to pool {}: {}", home, pool_handle, error);
         if !matches!(error, InconsistentPolicy | InconsistentTransport | InconsistentControlChannel) {
             return RecvError::Full;
         }
@@ -283,7 +283,7 @@ impl Registrar<'_> {
             return Err(RecvError::Full);
         }
         if let Some(watch) = self.handlespace.watch_mut(element) {
-            watch.contested = false;
+            watch.set_contested(false);
         }
         self.announce_add(element);
         if let Some(pool) = self.pool_of(element) {
@@ -300,7 +300,7 @@ impl Registrar<'_> {
             // It was offered, and taken.
             return self.watch_as_foreign(element);
         }
-        watch.contested = true;
+        watch.set_contested(true);
         if !matches!(watch.state, WatchState::KeepAliveSent | WatchState::ProbeWanted) {
             let due = self.now + CONTEST_DELAY;
             self.watch(element, WatchState::ProbeWanted, due);
@@ -311,7 +311,7 @@ impl Registrar<'_> {
     pub(super) fn watch_as_foreign(&mut self, element: ElementRef) {
         self.unbind(element);
         if let Some(watch) = self.handlespace.watch_mut(element) {
-            watch.contested = false;
+            watch.set_contested(false);
         }
         self.watch(element, WatchState::Idle, Instant::MAX);
     }

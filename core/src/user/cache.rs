@@ -4,6 +4,7 @@ use super::event::{ResolveError, Unresolved};
 use super::storage::ResolverStorage;
 use crate::arena::{Arena, Idx, Slot};
 use crate::blobs::Blobs;
+use crate::compat::Dialect;
 use crate::wire::{List, Policy, PoolElementParam, PoolHandle};
 use crate::{AssocId, Instant, PeId};
 
@@ -270,7 +271,7 @@ impl<'s> Cache<'s> {
 
     /// Replaces a pool's elements by those of an answer, in its order. What the user has been given and has reported
     /// stays with an element that stays; it is no failed one any more. Gives how many did not fit.
-    pub(crate) fn replace(&mut self, pool: Idx, list: &List<'_, PoolElementParam<'_>>) -> usize {
+    pub(crate) fn replace(&mut self, pool: Idx, list: &List<'_, PoolElementParam<'_>>, dialect: Dialect) -> usize {
         // First the ones that are gone make room.
         for new in list.iter() {
             if let Some(old) = self.element_by_id(pool, new.id) {
@@ -302,7 +303,8 @@ impl<'s> Cache<'s> {
                 lost = lost.saturating_add(1);
                 continue;
             };
-            if !self.store(place, &new) {
+            let lifetime = dialect.lifetime_in(new.lifetime);
+            if !self.store(place, &PoolElementParam { lifetime, ..new }) {
                 self.elements.release(place);
                 lost = lost.saturating_add(1);
                 continue;

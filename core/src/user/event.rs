@@ -48,7 +48,7 @@ impl fmt::Display for Unresolved {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ResolveError {
-    /// The pool handle is empty, or longer than a message or this storage can hold.
+    /// The pool handle is empty, or longer than a message, this storage, or rsplib (32 bytes) can hold.
     BadHandle,
     /// All places for pools are taken by requests under way and subscriptions.
     Full,
@@ -57,7 +57,7 @@ pub enum ResolveError {
 impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            ResolveError::BadHandle => "the pool handle is empty or too long",
+            ResolveError::BadHandle => "the pool handle is empty or too long; those of rsplib have 32 bytes at most",
             ResolveError::Full => "too many pools are in use",
         })
     }

@@ -203,7 +203,7 @@ impl<'s> PoolUser<'s> {
                 self.events.push(outcome.into());
             }
             AsapMessage::Error(error) => {
-                warn!("the registrar reports an error, cause {}", error.error.code().unwrap_or(0));
+                info!("the registrar reports an error, cause {}", error.error.code().unwrap_or(0));
             }
             _ => return Err(RecvError::Unexpected),
         }

@@ -9,6 +9,7 @@ use crate::arena::Idx;
 use crate::config::EndpointConfig;
 use crate::policy::{Candidate, choose};
 use crate::rand::Rng;
+use crate::rate::Limiter;
 use crate::wire::asap::{EndpointUnreachable, HandleResolution, HandleResolutionResponse};
 use crate::wire::{AsapMessage, EmitError, PoolElementParam, PoolHandle};
 use crate::{AssocId, Instant, PeId, RecvError};
@@ -18,6 +19,7 @@ pub(crate) struct Resolver<'s> {
     cache: Cache<'s>,
     /// Whether there may be elements with a report to be sent.
     reports: bool,
+    report_limit: Limiter,
     /// The earliest time at which something is to be done; may be too early.
     due: Option<Instant>,
     /// How long a request waits for a home registrar: as long as all its attempts would take.
@@ -47,7 +49,7 @@ pub(crate) enum Step {
 impl<'s> Resolver<'s> {
     pub(crate) fn new(cache: Cache<'s>, config: &EndpointConfig) -> Self {
         let patience = config.t1_enrp_request.saturating_mul(config.max_request_retransmit.saturating_add(1));
-        Resolver { cache, reports: false, due: None, patience }
+        Resolver { cache, reports: false, report_limit: Limiter::FULL, due: None, patience }
     }
 
     pub(crate) fn cache(&self) -> &Cache<'s> {
@@ -73,7 +75,8 @@ impl<'s> Resolver<'s> {
     ) -> Result<(Resolution, bool), ResolveError> {
         let handle = PoolHandle::new(handle).ok_or(ResolveError::BadHandle)?;
         let request = HandleResolution { subscribe, pool_handle: handle, wanted_items: config.wanted_items };
-        if AsapMessage::from(request).emit(&mut []) == Err(EmitError::TooLong) {
+        let too_long = AsapMessage::from(request).emit(&mut []) == Err(EmitError::TooLong);
+        if too_long || !config.compat.asap().takes_handle(handle) {
             return Err(ResolveError::BadHandle);
         }
         let pool = match self.cache.find(handle.as_bytes()) {
@@ -238,7 +241,7 @@ impl<'s> Resolver<'s> {
         // RFC 5352, 2.2.6: round robin where the policy is not told.
         entry.policy_type = response.policy.map_or(1, |policy| policy.policy_type());
         let subscribed_since = asked && entry.subscribe && !entry.asked_for_updates;
-        let lost = self.cache.replace(pool, &response.elements);
+        let lost = self.cache.replace(pool, &response.elements, config.compat.asap());
         if lost > 0 {
             info!("{} pool elements do not fit into the cache", lost);
         }
@@ -293,13 +296,28 @@ impl<'s> Resolver<'s> {
             }
         }
         if self.reports && home {
-            if let Some(step) = self.send_report(buf) {
-                self.wake_at(now);
-                return Some(step);
-            }
-            self.reports = false;
+            return self.poll_reports(now, config, buf);
         }
         None
+    }
+
+    /// Threat 8 (RFC 5352, 9.1; RFC 5355, 2.13.3): "The number of endpoint unreachable messages ... SHOULD be limited".
+    fn poll_reports(&mut self, now: Instant, config: &EndpointConfig, buf: &mut [u8]) -> Option<Step> {
+        let rate = config.rates.unreachable_reports;
+        if let Some(until) = self.report_limit.wait(rate, now) {
+            self.wake_at(until);
+            return None;
+        }
+        let step = self.send_report(buf);
+        match step {
+            Some(Step::Send(_)) => self.report_limit.spend(rate, now),
+            None => self.reports = false,
+            _ => {}
+        }
+        if step.is_some() {
+            self.wake_at(now);
+        }
+        step
     }
 
     fn poll_pool(

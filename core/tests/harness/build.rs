@@ -11,7 +11,7 @@ use rserpool_core::{
 use super::{Event, NodeId, Role, Sent, Sim};
 
 pub fn address_of(n: NodeId) -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, n as u8 + 1], 3863))
+    SocketAddr::from(([192, 0, 2 + (n / 255) as u8, (n % 255) as u8 + 1], 3863))
 }
 
 /// Memory that lives as long as the test.

@@ -14,12 +14,14 @@ use crate::tshark::{self, TsharkError};
 pub struct Capture {
     /// In the order of their sending. A message that was sent again is there again.
     pub packets: Vec<Packet>,
+    /// What the scenario noted meanwhile: see [`Recording::note`](super::Recording::note).
+    pub notes: Vec<String>,
 }
 
 /// A message.
 #[derive(Debug)]
 pub struct Packet {
-    /// Seconds since the capture began.
+    /// Seconds since 1970, by the guest's clock.
     pub time: f64,
     /// Who sent it.
     pub source: IpAddr,
@@ -68,7 +70,9 @@ impl Capture {
         let pdml = tshark::dissect_with(pcap, &["-Y", "asap || enrp"])?;
         let document = Document::parse(&pdml).map_err(|error| failed(error.to_string()))?;
         let packets = document.root_element().children().filter(|node| node.has_tag_name("packet"));
-        Ok(Capture { packets: packets.flat_map(messages).collect() })
+        let notes = fs::read_to_string(path.with_extension("notes")).unwrap_or_default();
+        let notes = notes.lines().map(String::from).collect();
+        Ok(Capture { packets: packets.flat_map(messages).collect(), notes })
     }
 
     /// The messages of a type.
@@ -107,7 +111,7 @@ fn messages(packet: Node<'_, '_>) -> Vec<Packet> {
     };
     let address = |v4, v6| field(v4).parse().or_else(|_| field(v6).parse()).expect("an address");
     let (source, destination) = (address("ip.src", "ipv6.src"), address("ip.dst", "ipv6.dst"));
-    let time = field("frame.time_relative").parse().unwrap_or_default();
+    let time = field("frame.time_epoch").parse().unwrap_or_default();
     let malformed = packet.descendants().find(|node| node.attribute("name") == Some("_ws.malformed"));
     let malformed = malformed.and_then(|node| node.attribute("showname")).map(|text| format!("malformed: {text}"));
 

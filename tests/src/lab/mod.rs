@@ -108,6 +108,8 @@ pub fn run(name: &str, limit: Duration, scenario: impl FnOnce(&Lab)) -> Option<C
     if let Err(why) = outcome {
         panic!("{name} in the lab: {why}\n{output}{}", boot::last_words(dir.path()));
     }
+    // Shown with `--nocapture`.
+    print!("{output}");
     Some(captures(dir.path()))
 }
 

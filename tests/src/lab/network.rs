@@ -1,5 +1,6 @@
 //! Hosts and links inside the guest: network namespaces joined by bridges.
 
+use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -115,7 +116,7 @@ impl Network {
             .spawn()
             .expect("dumpcap");
         until("the capture to begin", || std::fs::read_to_string(&log).is_ok_and(|text| text.contains("File:")));
-        Recording { dumpcap: child }
+        Recording { dumpcap: child, notes: self.dir.join(format!("{name}.notes")) }
     }
 }
 
@@ -123,6 +124,10 @@ impl Drop for Network {
     fn drop(&mut self) {
         let mut all = String::new();
         for host in 1..=self.shape.hosts {
+            // A namespace goes some time after it was deleted, and its links with it: the next network has these names.
+            for link in 0..self.shape.links {
+                all += &format!("link del h{host}.{link}\n");
+            }
             all += &format!("netns del h{host}\n");
         }
         for link in 0..self.shape.links {
@@ -144,6 +149,15 @@ fn ip(arguments: &[&str], commands: &str) {
 /// A capture that goes on.
 pub struct Recording {
     dumpcap: Child,
+    notes: PathBuf,
+}
+
+impl Recording {
+    /// Notes something, in one line, for those who examine the capture outside.
+    pub fn note(&self, what: &str) {
+        let file = OpenOptions::new().create(true).append(true).open(&self.notes);
+        file.and_then(|mut file| writeln!(file, "{what}")).expect("a note");
+    }
 }
 
 impl Drop for Recording {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rserpool_core::wire::enrp::{HandleUpdate, UpdateAction};
 use rserpool_core::wire::{Lifetime, Policy, PoolElementParam, PoolHandle, Transport};
-use rserpool_core::{Link, PeId, Ppid, ServerId};
+use rserpool_core::{Compat, EndpointConfig, Link, PeId, Ppid, ServerId};
 use rserpool_std::{EndpointOptions, PoolElement, Service};
 use rserpool_tests::lab::{self, Lab, Shape};
 
@@ -86,14 +86,14 @@ fn many(lab: &Lab, first: Kind, second: Kind) {
         registrars: vec![vec![SocketAddr::new(network.host(1).ip(), 3863)]],
         link: Link::Sctp,
         sctp_addresses: vec![SocketAddr::new(here, 0)],
+        asap: EndpointConfig { compat: Compat::Rsplib, ..EndpointConfig::new() },
         ..EndpointOptions::default()
     })
     .expect("an element");
     for id in 1..=MANY {
         let pool = format!("pool number {}", id % 37);
         let service = Service { id: Some(PeId(id)), ..Service::tcp(&pool, SocketAddr::new(here, 9)) };
-        // Milliseconds there.
-        let service = Service { lifetime: Lifetime::from_secs(600_000), ..service };
+        let service = Service { lifetime: Lifetime::from_secs(600), ..service };
         std::mem::forget(element.register(&service).expect("a registration"));
     }
     let other = cast::registrar(second, network.host(2), cast::id(2), &[1]);

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use rserpool_std::status::RegistrarStatus;
 use rserpool_tests::lab::{self, Host, Process};
 
 /// Whose implementation.
@@ -48,7 +49,7 @@ fn registrar_at(kind: Kind, host: Host<'_>, id: u32, ips: &[IpAddr], peers: &[u8
             for ip in ips {
                 arguments.extend(["--listen".into(), at(*ip, 3863), "--enrp-listen".into(), at(*ip, 9901)]);
             }
-            arguments.extend(["--id".into(), format!("{id:#x}"), "--control".into(), "none".into()]);
+            arguments.extend(["--id".into(), format!("{id:#x}"), "--control".into(), control(host)]);
             arguments.extend(["--keep-alive-timeout".into(), format!("{patience}s")]);
             let timers = [
                 ["--keep-alive-interval", "2s"],
@@ -88,6 +89,17 @@ fn registrar_at(kind: Kind, host: Host<'_>, id: u32, ips: &[IpAddr], peers: &[u8
             registrar
         }
     }
+}
+
+/// Where our registrar on a host is asked for its state.
+fn control(host: Host<'_>) -> String {
+    format!("/run/registrar-{}", host.number())
+}
+
+/// The state of our registrar on a host, without its elements.
+#[track_caller]
+pub(crate) fn status(host: Host<'_>) -> RegistrarStatus {
+    rserpool_std::control::ask(control(host).as_ref(), 0).expect("a registrar of ours")
 }
 
 /// Waits until a registrar's start is over.
@@ -142,7 +154,11 @@ pub(crate) fn resolve(host: Host<'_>, registrar: u8, pool: &str, items: u32) -> 
     let items = items.to_string();
     host.run(
         &lab::rserpool().to_string_lossy(),
-        &["resolve", "--json", "--transport", "sctp", "-r", &registrar, "--items", &items, "--timeout", "5s", pool],
+        &[
+            &["resolve", "--json", "--transport", "sctp", "--rsplib", "-r", &registrar],
+            &["--items", &items, "--timeout", "5s", pool][..],
+        ]
+        .concat(),
     )
     .text
 }
@@ -163,6 +179,16 @@ pub(crate) fn element_at(host: Host<'_>, port: u16, pool: &str, id: u32, registr
         registrars,
         &more,
     )
+}
+
+/// The same, where no registrar of rsplib's is meant.
+pub(crate) fn element_of_rfc(host: Host<'_>, pool: &str, id: u32, registrars: &[u8]) -> Process {
+    let service = format!("sctp://{}", at(host.ip(), 7000));
+    let its = ["--pool", pool, "--id", &format!("{id:#x}"), "--service", &service, "--echo", "--control-channel"];
+    let local = host.ip().to_string();
+    // Our registrars here take it for milliseconds.
+    let its = [&its[..], &["--local", &local, "--lifetime", "300000s"]].concat();
+    started(host, "element", &[], &its, registrars)
 }
 
 /// An echo server of ours on both links of its host.
@@ -197,20 +223,18 @@ pub(crate) fn user(host: Host<'_>, pool: &str, registrars: &[u8]) -> Process {
     ours(host, "terminal", &[pool], registrars, &[])
 }
 
-/// A life of 300 s for rsplib, which reads milliseconds.
-const LIFE: [&str; 2] = ["--lifetime", "300000s"];
-
 fn ours(host: Host<'_>, what: &str, its: &[&str], registrars: &[u8], more: &[&str]) -> Process {
+    started(host, what, &["--rsplib"], &[its, more].concat(), registrars)
+}
+
+fn started(host: Host<'_>, what: &str, compat: &[&str], its: &[&str], registrars: &[u8]) -> Process {
     let registrars: Vec<_> = registrars.iter().map(|number| at(host.sibling(*number).ip(), 3863)).collect();
     let mut arguments = vec!["-vv", what, "--transport", "sctp"];
-    if what == "element" {
-        arguments.extend(LIFE);
-    }
+    arguments.extend(compat);
     arguments.extend(its);
     for registrar in &registrars {
         arguments.extend(["-r", registrar]);
     }
-    arguments.extend(more);
     host.rserpool(&arguments)
 }
 

@@ -60,8 +60,7 @@ fn by_announcements_and_presences() {
             "10.251.0.6",
             "--echo",
             "--control-channel",
-            "--lifetime",
-            "300000s",
+            "--rsplib",
             "--group",
             "239.0.0.50",
         ]);

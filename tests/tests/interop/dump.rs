@@ -24,26 +24,31 @@ pub(crate) struct Element {
 /// Elements by pool and identifier.
 pub(crate) type Handlespace = BTreeMap<(String, u32), Element>;
 
-/// What the registrar on a host tells a peer.
+/// What `hsdump` writes about the registrar on a host.
+#[track_caller]
+fn ask(from: Host<'_>, registrar: u8) -> String {
+    let at = std::net::SocketAddr::new(from.sibling(registrar).ip(), 9901).to_string();
+    from.run("hsdump", &[&at]).text
+}
+
+/// What the registrar on a host tells a peer, as soon as it tells anything.
 #[track_caller]
 pub(crate) fn dump(from: Host<'_>, registrar: u8) -> Handlespace {
-    let at = std::net::SocketAddr::new(from.sibling(registrar).ip(), 9901).to_string();
-    let ended = from.run("hsdump", &[&at]);
-    parse(&ended.text)
+    until(from, registrar, "handlespace", |_| true)
 }
 
 /// Asks until the handlespace is as wanted.
 #[track_caller]
 pub(crate) fn until(from: Host<'_>, registrar: u8, what: &str, wanted: impl Fn(&Handlespace) -> bool) -> Handlespace {
-    let mut last = Handlespace::new();
     let deadline = std::time::Instant::now() + lab::HANG;
     loop {
-        let seen = dump(from, registrar);
-        if wanted(&seen) {
-            return seen;
+        let text = ask(from, registrar);
+        let seen = parse(&text);
+        match &seen {
+            Some(seen) if wanted(seen) => return seen.clone(),
+            _ => {}
         }
-        last.clone_from(&seen);
-        assert!(std::time::Instant::now() < deadline, "registrar {registrar} has no {what}, but {last:#?}");
+        assert!(std::time::Instant::now() < deadline, "registrar {registrar} has no {what}, but {seen:#?}\n{text}");
         std::thread::sleep(std::time::Duration::from_millis(500));
     }
 }
@@ -53,10 +58,13 @@ pub(crate) fn homes(space: &Handlespace) -> BTreeMap<(String, u32), u32> {
     space.iter().map(|(key, element)| (key.clone(), element.home)).collect()
 }
 
-fn parse(text: &str) -> Handlespace {
+/// `None`: it was told nothing, perhaps since it is not known as a peer yet.
+fn parse(text: &str) -> Option<Handlespace> {
     let mut space = Handlespace::new();
     let (mut pool, mut policy, mut key) = (String::new(), String::new(), None);
-    assert!(text.contains("*-- Index:"), "this is no handlespace: {text}");
+    if !text.contains("*-- Index:") {
+        return None;
+    }
     // There are a list of peers before, and other lists of the same elements behind.
     let elements = text.lines().map(str::trim).skip_while(|line| !line.starts_with("*-- Index:"));
     for line in elements.take_while(|line| !line.starts_with("*-- Selection")) {
@@ -86,7 +94,7 @@ fn parse(text: &str) -> Handlespace {
             transport.clone_into(&mut element.user_transport);
         }
     }
-    space
+    Some(space)
 }
 
 fn hex(text: &str) -> Option<u32> {

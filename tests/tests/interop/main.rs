@@ -6,6 +6,7 @@
 mod audit;
 mod baseline;
 mod cast;
+mod checksum;
 mod discovery;
 mod dump;
 mod errors;

@@ -6,6 +6,7 @@ use rserpool_core::Ppid;
 use rserpool_tests::lab::{self, Network, Process, Shape};
 
 use crate::cast::{self, Kind};
+use crate::checksum;
 use crate::dump::{self, Handlespace};
 
 const PRESENCE: u8 = 0x01;
@@ -89,6 +90,7 @@ fn theirs_joins_ours() {
                 assert_eq!(element.home, 0x1111_1111 * registrar);
             }
         }
+        checksum::settled(&network, &recording, 1, 2, "after adds");
 
         lab.case("elements go, by themselves and not");
         for (n, server) in servers.into_iter().enumerate() {
@@ -100,13 +102,16 @@ fn theirs_joins_ours() {
             }
         }
         same(&network, "less than all elements", |space| space.len() == 1);
+        checksum::settled(&network, &recording, 1, 2, "after deletes");
         before.interrupt();
         same(&network, "empty handlespace", Handlespace::is_empty);
+        checksum::settled(&network, &recording, 1, 2, "without any");
         drop((recording, ours, theirs));
     }) else {
         return;
     };
     examine(&captures["joined"], 1);
+    checksum::examine(&captures["joined"], 1, 2, 3);
     let joined = &captures["joined"];
     assert!(joined.of(Ppid::Enrp, HANDLE_TABLE_RESPONSE).any(|packet| packet.source == lab::v4(1, 0)));
 }
@@ -181,17 +186,20 @@ fn ours_joins_theirs() {
             }
         };
         same(&network, "element of each", loaded("l=10.000%"));
+        checksum::settled(&network, &recording, 2, 1, "after adds");
         // In here a file's time of change is in seconds, and its length stays the same.
         std::thread::sleep(Duration::from_millis(1100));
         for (_, file) in &elements_of_ours {
             std::fs::write(file, "lu:75%").expect("a file");
         }
         same(&network, "new loads", loaded("l=75.000%"));
+        checksum::settled(&network, &recording, 2, 1, "after updates");
         for (element, file) in elements_of_ours {
             element.interrupt();
             std::fs::remove_file(file).expect("a file");
         }
         same(&network, "only the element of before", |space| space.len() == 1);
+        checksum::settled(&network, &recording, 2, 1, "after deletes");
 
         lab.case("elements come, at both, and go");
         let servers = elements(&network, 4);
@@ -203,6 +211,7 @@ fn ours_joins_theirs() {
         return;
     };
     examine(&captures["joined"], 2);
+    checksum::examine(&captures["joined"], 2, 1, 2);
     let joined = &captures["joined"];
     assert!(joined.of(Ppid::Enrp, HANDLE_TABLE_REQUEST).any(|packet| packet.source == lab::v4(2, 0)));
 }

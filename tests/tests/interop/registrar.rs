@@ -14,7 +14,6 @@ const DEREGISTRATION: u8 = 0x02;
 const REGISTRATION_RESPONSE: u8 = 0x03;
 const DEREGISTRATION_RESPONSE: u8 = 0x04;
 const HANDLE_RESOLUTION_RESPONSE: u8 = 0x06;
-const ENDPOINT_UNREACHABLE: u8 = 0x09;
 
 #[test]
 fn serves_elements_and_users() {
@@ -63,6 +62,5 @@ fn serves_elements_and_users() {
     assert!(ours(REGISTRATION_RESPONSE).count() >= 2);
     assert!(ours(REGISTRATION_RESPONSE).all(|packet| packet.flags == 0));
     assert!(ours(HANDLE_RESOLUTION_RESPONSE).count() >= 2);
-    assert_eq!(ours(DEREGISTRATION_RESPONSE).count(), 1);
-    let _ = ENDPOINT_UNREACHABLE;
+    assert!(ours(DEREGISTRATION_RESPONSE).next().is_some());
 }

@@ -34,7 +34,14 @@ fn one_dies(lab: &Lab, kinds: [Kind; 3], ids: [u32; 3], dies: u8) {
     server.until("Registration result is: okay!");
     let mut element = cast::element(network.host(5), "Ours", 0xabcd_0002, &[dies], &[]);
     element.until("registered");
-    // Long enough for presences from all to all.
+    // All know all: ours by what they say, theirs after some presences.
+    for (host, _) in (1u8..).zip(kinds).filter(|(_, kind)| kind.is_ours()) {
+        lab::until("both peers and both elements", || {
+            let status = cast::status(network.host(host));
+            let known = status.peers.iter().filter(|peer| peer.connected && ids.contains(&peer.id));
+            known.count() == 2 && status.element_count == 2
+        });
+    }
     std::thread::sleep(Duration::from_secs(3));
     registrars[usize::from(dies) - 1].take().expect("a registrar").kill();
 

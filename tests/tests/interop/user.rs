@@ -37,6 +37,7 @@ fn at_their_registrar() {
         for (n, (_, name, values)) in (1u32..).zip(&policies) {
             let element = &space[&(format!("Pool{n}"), n)];
             assert!(element.policy == *name && element.values.contains(values), "{name}: {element:#?}");
+            assert_eq!(element.life, 300_000, "{name}");
         }
         for element in elements {
             element.signal("INT");
@@ -55,6 +56,9 @@ fn at_their_registrar() {
         theirs_too.until("Registration result is: okay!");
         let mut user = cast::user(network.host(6), "Mixed", &[1]);
         cast::echo_by_ours(&mut user, "two");
+        let answer = cast::resolve(network.host(6), 1, "Mixed", 3);
+        // What theirs registers for is three times its -rereginterval.
+        assert!(answer.contains("\"lifetime\":\"300 s\"") && answer.contains("\"lifetime\":\"6 s\""), "{answer}");
         ours.kill();
         cast::echo(&mut terminal, "three", Some(0xabcd_0002));
         cast::echo_by_ours(&mut user, "four");

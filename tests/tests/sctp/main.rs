@@ -7,6 +7,8 @@ mod announcements;
 mod association;
 mod cast;
 mod links;
+mod load;
 mod peers;
 mod pool;
 mod restart;
+mod send_failure;

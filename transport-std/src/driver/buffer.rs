@@ -9,9 +9,15 @@ const SPARE_CAPACITY: usize = 256 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     spare: Vec<Vec<u8>>,
+    /// How many bytes wait in all queues together.
+    waiting: usize,
 }
 
 impl Buffers {
+    pub(super) const fn waiting(&self) -> usize {
+        self.waiting
+    }
+
     fn take(&mut self) -> Vec<u8> {
         self.spare.pop().unwrap_or_default()
     }
@@ -51,17 +57,20 @@ impl OutBuffer {
             self.written = 0;
         }
         self.bytes.extend_from_slice(bytes);
+        buffers.waiting += bytes.len();
     }
 
     /// Removes `len` bytes from the front.
     pub(super) fn consume(&mut self, len: usize, buffers: &mut Buffers) {
         self.written += len;
+        buffers.waiting -= len;
         if self.len() == 0 {
             self.clear(buffers);
         }
     }
 
     pub(super) fn clear(&mut self, buffers: &mut Buffers) {
+        buffers.waiting -= self.len();
         self.written = 0;
         buffers.give(std::mem::take(&mut self.bytes));
     }
@@ -84,5 +93,20 @@ mod tests {
         assert_eq!(a.len(), 0);
         b.push(&[5], &mut buffers);
         assert_eq!(b.bytes.as_ptr(), place);
+    }
+
+    #[test]
+    fn what_waits_in_all_queues_is_known() {
+        let mut buffers = Buffers::default();
+        let (mut a, mut b) = (OutBuffer::default(), OutBuffer::default());
+        a.push(&[0; 10], &mut buffers);
+        b.push(&[0; 5], &mut buffers);
+        a.consume(4, &mut buffers);
+        assert_eq!(buffers.waiting(), 11);
+        a.clear(&mut buffers);
+        assert_eq!(buffers.waiting(), 5);
+        b.consume(5, &mut buffers);
+        b.clear(&mut buffers);
+        assert_eq!(buffers.waiting(), 0);
     }
 }

@@ -31,6 +31,9 @@ pub struct DriverConfig {
     /// A connection that has more bytes than this waiting, and whose system does not take the surplus at once, is
     /// closed. Default: 4 MiB.
     pub out_limit: usize,
+    /// While more bytes than this wait for all connections together, `out_pause` is the limit of each in place of
+    /// `out_limit`. Default: 256 MiB.
+    pub out_total: usize,
     /// A connection whose peer took none of the waiting bytes for this long is closed. Default: 10 s.
     pub write_stall: Duration,
     /// A connection whose message is not complete this long after its first byte is closed. Default: 15 s.
@@ -80,6 +83,7 @@ impl Default for DriverConfig {
             messages_per_turn: 512,
             out_pause: 64 << 10,
             out_limit: 4 << 20,
+            out_total: 256 << 20,
             write_stall: Duration::from_secs(10),
             partial_message_timeout: Duration::from_secs(15),
             connect_timeout: Duration::from_secs(10),

@@ -54,7 +54,7 @@ pub(super) struct Io {
     pub(super) deadlines: Deadlines,
     pub(super) notices: VecDeque<Notice>,
     pub(super) stats: DriverStats,
-    buffers: Buffers,
+    pub(super) buffers: Buffers,
     /// How many of the connections the peers opened.
     accepted: usize,
     /// The protocols that the machine sends multicasts of in vain.
@@ -202,12 +202,15 @@ impl Io {
         if conn.stalled_since.is_none() {
             conn.stalled_since = Some(now);
         }
-        if conn.carrier.unsent() > self.config.out_limit {
+        // A few may have much waiting, not all: then whoever does not keep up goes.
+        let scarce = self.buffers.waiting() > self.config.out_total;
+        let limit = if scarce { self.config.out_pause } else { self.config.out_limit };
+        if conn.carrier.unsent() > limit {
             // Much at once is not the peer's fault: it may be willing to take it.
             self.flush(id, now);
         }
         let Some(conn) = self.conns.get_mut(id) else { return };
-        if conn.carrier.unsent() > self.config.out_limit {
+        if conn.carrier.unsent() > limit {
             return self.close(id, CloseReason::OutLimit);
         }
         if !conn.dirty {
@@ -428,7 +431,7 @@ impl Io {
     /// Reads and forgets what still comes on a connection that this side has ended.
     pub(super) fn discard(&mut self, id: AssocId, buf: &mut [u8]) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        match conn.carrier.receive(buf, &mut conn.inbox) {
+        match conn.carrier.receive(buf, &mut conn.inbox, &mut self.buffers) {
             Received::Bytes { more, .. } => conn.readable = more || conn.end_signalled,
             Received::Nothing => conn.readable = false,
             Received::SendFailed => conn.readable = true,

@@ -93,10 +93,10 @@ impl Carrier {
     }
 
     /// Reads once. `inbox` is told of boundaries, where the system knows them.
-    pub(super) fn receive(&mut self, buf: &mut [u8], inbox: &mut Inbox) -> Received {
+    pub(super) fn receive(&mut self, buf: &mut [u8], inbox: &mut Inbox, buffers: &mut Buffers) -> Received {
         match self {
             Carrier::Tcp(tcp) => tcp.receive(buf),
-            Carrier::Sctp(assoc) => assoc.receive(buf, inbox),
+            Carrier::Sctp(assoc) => assoc.receive(buf, inbox, buffers),
         }
     }
 

@@ -75,6 +75,7 @@ use rserpool_core::{Instant, Machine, Ppid};
 
 pub use config::{Channel, DriverConfig, GROUP_V4, Interface, Listener, group_v6};
 pub use handle::{DriverHandle, HandleError};
+pub(crate) use sctp::associate as sctp_associate;
 pub use sctp::{available as sctp_available, host_addresses as sctp_host_addresses};
 pub use stats::{Closed, DriverStats};
 

@@ -35,7 +35,7 @@ where
         let mut len = 0;
         let mut ended = false;
         if !conn.backlog {
-            match conn.carrier.receive(&mut self.rx, &mut conn.inbox) {
+            match conn.carrier.receive(&mut self.rx, &mut conn.inbox, &mut self.io.buffers) {
                 Received::Bytes { len: received, more } => {
                     len = received;
                     conn.readable = more || conn.end_signalled;

@@ -298,7 +298,10 @@ where
             // just written.
             let _ = conn.carrier.finish();
             for _ in 0..16 {
-                if !matches!(conn.carrier.receive(&mut self.rx, &mut conn.inbox), Received::Bytes { .. }) {
+                if !matches!(
+                    conn.carrier.receive(&mut self.rx, &mut conn.inbox, &mut self.io.buffers),
+                    Received::Bytes { .. }
+                ) {
                     break;
                 }
             }

@@ -24,8 +24,9 @@ pub struct RegistrarOptions {
     /// The first one is what peers are told, unless [`EnrpConfig::transport`](rserpool_core::EnrpConfig::transport) says
     /// something else. A wildcard address stands for the one that a peer hears this registrar from.
     pub enrp_listen: Vec<SocketAddr>,
-    /// Where it listens for pool elements and pool users, over SCTP, beside TCP as RFC 5352, 3.3, wants it: addresses of both families, with one port. All of
-    /// them are one endpoint; a wildcard stands for all that the host has. Default: nowhere.
+    /// Where it listens for pool elements and pool users, over SCTP, beside TCP as RFC 5352, 3.3, wants it: addresses of
+    /// both families, with one port. All of them are one endpoint; a wildcard stands for all that the host has. Default:
+    /// nowhere.
     pub sctp_listen: Vec<SocketAddr>,
     /// Where it listens for other registrars, over SCTP, as `sctp_listen`; peers are dialled from there, too. If there is
     /// any, this is what peers are told. Default: nowhere.

@@ -8,26 +8,68 @@ use crate::wire::writer::Writer;
 
 /// A private policy of rsplib and the values by which an element takes part in it.
 ///
-/// Loads and degradations are as those of RFC 5356: 0xffffffff is all of it. A delay penalty factor (DPF) is what one
-/// millisecond of distance costs, by the same measure.
+/// Loads and degradations are as those of RFC 5356, from 0, nothing, to 0xffffffff, all of it. A delay penalty factor
+/// (DPF) is what one millisecond of distance costs, by the same measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[allow(missing_docs, reason = "the values have the names of the policies of RFC 5356, and are described above")]
 pub enum RsplibPolicy {
     /// 0xb0001001: drawn by what load and degradation leave unused.
-    RandomizedPriorityLeastUsed { load: u32, degradation: u32 },
+    RandomizedPriorityLeastUsed {
+        /// The load now, 0 to 0xffffffff.
+        load: u32,
+        /// What one more user adds to the load, 0 to 0xffffffff.
+        degradation: u32,
+    },
     /// 0xb0001002: drawn by what is unused, where each user adds the degradation to the load.
-    RandomizedLeastUsedDegradation { load: u32, degradation: u32 },
+    RandomizedLeastUsedDegradation {
+        /// The load now, 0 to 0xffffffff.
+        load: u32,
+        /// What one more user adds to the load, 0 to 0xffffffff.
+        degradation: u32,
+    },
     /// 0xb0001003: the lowest of load + degradation first, where each user adds the degradation.
-    PriorityLeastUsedDegradation { load: u32, degradation: u32 },
+    PriorityLeastUsedDegradation {
+        /// The load now, 0 to 0xffffffff.
+        load: u32,
+        /// What one more user adds to the load, 0 to 0xffffffff.
+        degradation: u32,
+    },
     /// 0xb0001004: drawn by what load and degradation leave unused, where each user adds the degradation.
-    RandomizedPriorityLeastUsedDegradation { load: u32, degradation: u32 },
+    RandomizedPriorityLeastUsedDegradation {
+        /// The load now, 0 to 0xffffffff.
+        load: u32,
+        /// What one more user adds to the load, 0 to 0xffffffff.
+        degradation: u32,
+    },
     /// 0xb0002001: drawn by the weight, which the distance reduces.
-    WeightedRandomDpf { weight: u32, dpf: u32, distance: u32 },
+    WeightedRandomDpf {
+        /// Share; 0 is no service.
+        weight: u32,
+        /// Which part of the weight each millisecond of distance takes, 0 to 0xffffffff, all of it.
+        dpf: u32,
+        /// How far away the element is, in milliseconds.
+        distance: u32,
+    },
     /// 0xb0002002: the lowest of load + penalty first.
-    LeastUsedDpf { load: u32, dpf: u32, distance: u32 },
+    LeastUsedDpf {
+        /// The load now, 0 to 0xffffffff.
+        load: u32,
+        /// What each millisecond of distance adds, 0 to 0xffffffff.
+        dpf: u32,
+        /// How far away the element is, in milliseconds.
+        distance: u32,
+    },
     /// 0xb0002003: the lowest of load + penalty first, where each user adds the degradation.
-    LeastUsedDegradationDpf { load: u32, degradation: u32, dpf: u32, distance: u32 },
+    LeastUsedDegradationDpf {
+        /// The load now, 0 to 0xffffffff.
+        load: u32,
+        /// What one more user adds to the load, 0 to 0xffffffff.
+        degradation: u32,
+        /// What each millisecond of distance adds, 0 to 0xffffffff.
+        dpf: u32,
+        /// How far away the element is, in milliseconds.
+        distance: u32,
+    },
 }
 
 impl RsplibPolicy {

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
+use rserpool_core::PeId;
 use rserpool_core::wire::{Lifetime, Policy};
-use rserpool_core::{Compat, PeId};
 use rserpool_std::driver::StartError;
 use rserpool_std::{AsapListen, EndpointOptions, PoolElement, Registration, Service};
 
@@ -51,9 +51,6 @@ pub(crate) struct Args {
     /// For how long a registration is good if it is not renewed; it is renewed in time
     #[arg(long, value_name = "TIME|infinite", default_value = "300s", value_parser = values::lifetime)]
     lifetime: Lifetime,
-    /// The registrars are rsplib's, which take the lifetime for milliseconds
-    #[arg(long)]
-    rsplib: bool,
     /// How often to look whether a TCP or SCTP service still accepts connections; 0 for never
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = values::duration)]
     check: Duration,
@@ -122,10 +119,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
     if !address.is_specific() {
         return Err(Error::value("--service", &args.service, "an address that users can connect to is wanted"));
     }
-    let mut options = EndpointOptions { asap_listen: args.asap_listen, ..args.endpoint.options()? };
-    if args.rsplib {
-        options.asap.compat = Compat::Rsplib;
-    }
+    let options = EndpointOptions { asap_listen: args.asap_listen, ..args.endpoint.options()? };
     let endpoint = PoolElement::new(options).map_err(|error| start_error(&error))?;
     let mut policy = PolicySource::new(&args)?;
     // Last: whatever else can fail has not.

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use rserpool_core::{Link, Ppid};
+use rserpool_core::{Compat, Link, Ppid};
 use rserpool_std::EndpointOptions;
 use rserpool_std::driver::{Channel, Interface};
 
@@ -21,6 +21,10 @@ pub(crate) struct EndpointArgs {
     /// By what registrars are reached: sctp, which the RFCs are written for, or tcp
     #[arg(long, value_name = "LINK", default_value = "tcp")]
     transport: Transport,
+    /// The registrars are rsplib's: lifetimes of registrations are milliseconds there, and pool handles have 32 bytes at
+    /// most
+    #[arg(long)]
+    rsplib: bool,
     /// SCTP: an own address; repeat it for several, all with one port. Default: all that the host has
     #[arg(long = "local", value_name = "ADDRESS[:PORT]", value_parser = own_address)]
     local: Vec<SocketAddr>,
@@ -63,6 +67,9 @@ impl EndpointArgs {
             if self.registrars.is_empty() && options.channels.is_empty() { &localhost[..] } else { &self.registrars };
         for registrar in registrars {
             options = options.registrar(registrar).map_err(|error| no_host("--registrar", registrar, &error))?;
+        }
+        if self.rsplib {
+            options.asap.compat = Compat::Rsplib;
         }
         // The answers come from next door or from an operator's network: hunting once in ten seconds is for firmware.
         options.asap.t5_server_hunt = Duration::from_secs(1);

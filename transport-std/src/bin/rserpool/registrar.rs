@@ -1,6 +1,7 @@
 //! `rserpool registrar`
 
 mod enrp;
+mod rates;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use rserpool_std::driver::{DriverConfig, StartError};
 use rserpool_std::{RegistrarOptions, RegistrarServer, control};
 
 use self::enrp::EnrpArgs;
+use self::rates::RateArgs;
 use crate::error::Error;
 use crate::network::{self, MulticastArgs};
 use crate::signals::{Signals, Wake};
@@ -44,10 +46,14 @@ pub(crate) struct Args {
     /// How long a pool element may take to answer one
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::positive_duration)]
     keep_alive_timeout: Duration,
+    /// The least time between two keep-alives to one pool element, however often it is reported
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::duration)]
+    keep_alive_gap: Duration,
     /// How long a pool element may be gone before it is removed, once its connection is lost
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
     lost_association_grace: Duration,
-    /// MAX-BAD-PE-REPORT: remove a pool element after more reports of unreachability than this
+    /// MAX-BAD-PE-REPORT: remove a pool element that answers but that more pool users than this have reported as
+    /// unreachable (0: one is enough; 16: never)
     #[arg(long, value_name = "N", default_value_t = 3)]
     max_bad_pe_report: u16,
     /// How many elements an answer holds at most
@@ -67,6 +73,8 @@ pub(crate) struct Args {
     max_elements_per_association: u32,
     #[command(flatten)]
     enrp: EnrpArgs,
+    #[command(flatten)]
+    rates: RateArgs,
     #[command(flatten)]
     multicast: MulticastArgs,
     /// What to announce with --multicast. Default: the addresses of --listen
@@ -122,6 +130,7 @@ impl Args {
             register_over_tcp: !self.no_register_over_tcp,
             keep_alive_interval: self.keep_alive_interval,
             keep_alive_timeout: self.keep_alive_timeout,
+            keep_alive_gap: self.keep_alive_gap,
             lost_association_grace: self.lost_association_grace,
             max_bad_pe_report: self.max_bad_pe_report,
             max_items: self.max_items,
@@ -143,6 +152,7 @@ impl Args {
         }
         let enrp = self.enrp.options(&listen, &self.multicast)?;
         registrar.enrp = enrp.config;
+        (registrar.rates, registrar.enrp.rates) = self.rates.rates(self.max_elements_per_association)?;
         let nothing_to_announce = self.announce.is_empty() && listen.iter().all(|a| a.ip().is_unspecified());
         if registrar.announce && nothing_to_announce && !sctp {
             return Err(Error::Usage(

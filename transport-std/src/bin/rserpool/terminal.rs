@@ -1,28 +1,27 @@
 //! `rserpool terminal`
 
-mod service;
-
 use std::collections::VecDeque;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rserpool_core::PeId;
-use rserpool_std::{Member, PoolUser};
+use rserpool_std::{PoolStream, PoolUser};
 
-use self::service::Service;
 use crate::error::Error;
 use crate::network::EndpointArgs;
 use crate::output;
 use crate::values;
 
-/// How long to wait before the pool is asked again, when none of its elements could be reached.
+/// How long to wait before the pool is asked for again, when it is not known or none of its elements could be reached.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// To how many elements a line is sent, one after the other.
 const MOST_TRIES: u32 = 8;
+
+/// The longest answer that is shown as one, in bytes.
+const LONGEST: usize = 64 << 10;
 
 /// Send lines to an element of a pool, and show what comes back; go on with another element when one fails
 #[derive(Debug, clap::Args)]
@@ -59,15 +58,12 @@ enum Happening {
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, Error> {
-    let options = args.endpoint.options()?;
-    let connect_timeout = options.connect_timeout;
-    let user = PoolUser::new(options).map_err(|error| Error::system("start", error))?;
+    let user = PoolUser::new(args.endpoint.options()?).map_err(|error| Error::system("start", error))?;
     let (sender, happenings) = channel();
     read_lines(sender.clone())?;
     let mut terminal = Terminal {
         user: &user,
         args: &args,
-        connect_timeout,
         happenings,
         sender,
         number: 0,
@@ -97,12 +93,11 @@ fn read_lines(sender: Sender<Happening>) -> Result<(), Error> {
 struct Terminal<'a> {
     user: &'a PoolUser,
     args: &'a Args,
-    connect_timeout: Duration,
     happenings: Receiver<Happening>,
     sender: Sender<Happening>,
     /// How many connections there have been.
     number: u32,
-    connection: Option<(PeId, Service)>,
+    connection: Option<PoolStream<'a>>,
     /// Lines that wait until the last one is answered.
     lines: VecDeque<String>,
     /// The last line, and when its answer is due, until it is there.
@@ -112,9 +107,9 @@ struct Terminal<'a> {
     ended: bool,
 }
 
-impl Terminal<'_> {
+impl<'a> Terminal<'a> {
     fn run(&mut self) -> Result<(), Error> {
-        self.connect(None)?;
+        self.connect()?;
         while !self.ended || self.unanswered.is_some() || !self.lines.is_empty() {
             if self.unanswered.is_none()
                 && let Some(line) = self.lines.pop_front()
@@ -155,8 +150,9 @@ impl Terminal<'_> {
 
     fn send(&mut self, line: String) -> Result<(), Error> {
         let due = (!self.args.answer_timeout.is_zero()).then(|| Instant::now() + self.args.answer_timeout);
-        let sent = match &self.connection {
-            Some((_, service)) => service.send(&line).map_err(|error| error.to_string()),
+        let sent = match &mut self.connection {
+            // One write: over SCTP it is a message.
+            Some(stream) => stream.write_all(format!("{line}\n").as_bytes()).map_err(|error| error.to_string()),
             None => Err("there is no connection".to_owned()),
         };
         self.unanswered = Some((line, due));
@@ -167,9 +163,8 @@ impl Terminal<'_> {
     }
 
     fn fail_over(&mut self, why: &str) -> Result<(), Error> {
-        let Some((failed, service)) = self.connection.take() else { return Ok(()) };
-        service.end();
-        tracing::warn!("{failed} has failed: {why}");
+        let Some(stream) = &self.connection else { return Ok(()) };
+        tracing::warn!("{} has failed: {why}", stream.member().id());
         self.tries += 1;
         if self.unanswered.is_some() && self.tries >= MOST_TRIES {
             return Err(Error::Failed(format!(
@@ -177,60 +172,55 @@ impl Terminal<'_> {
                 self.args.pool
             )));
         }
-        self.connect(Some(failed))?;
+        self.connect()?;
         match self.unanswered.take() {
             Some((line, _)) => self.send(line),
             None => Ok(()),
         }
     }
 
-    /// Connects to the next best element.
-    fn connect(&mut self, mut failed: Option<PeId>) -> Result<(), Error> {
+    /// Connects to an element; to the next best if there is one that has failed.
+    fn connect(&mut self) -> Result<(), Error> {
         let deadline = Instant::now() + self.args.endpoint.timeout();
         loop {
-            let member = match failed.take() {
-                Some(failed) => self.user.next(&self.args.pool, failed),
-                None => self.user.primary(&self.args.pool),
+            let connected = match self.connection.take() {
+                Some(mut stream) => stream.fail_over().map(|()| stream),
+                None => self.user.connect(&self.args.pool),
             };
-            let why = match member {
-                Ok(member) => match self.open(&member) {
-                    Ok(()) => return Ok(()),
-                    Err(error) => {
-                        tracing::warn!("{} cannot be reached: {error}", member.id());
-                        failed = Some(member.id());
-                        error.to_string()
-                    }
-                },
-                Err(error) => error.to_string(),
-            };
-            if Instant::now() >= deadline {
-                return Err(Error::Failed(format!("{}: {why}", self.args.pool)));
+            match connected {
+                Ok(stream) => return self.listen(stream),
+                Err(why) if Instant::now() >= deadline => {
+                    return Err(Error::Failed(format!("{}: {why}", self.args.pool)));
+                }
+                Err(why) => tracing::debug!(%why, "no connection"),
             }
             thread::sleep(PAUSE);
         }
     }
 
-    fn open(&mut self, member: &Member) -> std::io::Result<()> {
-        let service = Service::open(member, self.connect_timeout)?;
+    fn listen(&mut self, stream: PoolStream<'a>) -> Result<(), Error> {
         self.number += 1;
         let (number, sender) = (self.number, self.sender.clone());
-        let reader = service.try_clone()?;
-        thread::Builder::new().spawn(move || {
+        let reader = stream.get_ref().try_clone().map_err(|error| Error::system("use a connection", error))?;
+        let read = move || {
+            let mut buffer = vec![0; LONGEST];
             let why = loop {
-                match reader.receive() {
-                    Ok(Some(bytes)) => {
+                match { &reader }.read(&mut buffer) {
+                    Ok(0) => break "it has closed the connection".to_owned(),
+                    Ok(len) => {
+                        let bytes = buffer.get(..len).unwrap_or_default().to_vec();
                         if sender.send(Happening::Answer(number, bytes)).is_err() {
                             return;
                         }
                     }
-                    Ok(None) => break "it has closed the connection".to_owned(),
                     Err(error) => break error.to_string(),
                 }
             };
             let _ = sender.send(Happening::Lost(number, why));
-        })?;
-        tracing::info!("connected to {} at {:?}", member.id(), member.addresses());
-        self.connection = Some((member.id(), service));
+        };
+        thread::Builder::new().spawn(read).map_err(|error| Error::system("start a thread", error))?;
+        tracing::info!("connected to {} at {:?}", stream.member().id(), stream.member().addresses());
+        self.connection = Some(stream);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rserpool_core::wire::{Lifetime, Policy};
-use rserpool_core::{PeId, ServerId};
+use rserpool_core::{PeId, Rate, ServerId};
 use rserpool_std::AsapListen;
 
 /// The longest time that a flag takes, in hours. No clock overflows with it.
@@ -36,6 +36,24 @@ pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("it must be longer than 0".to_owned()),
         duration => Ok(duration),
     }
+}
+
+/// `100/s`, with ten times as much at once; `100/s,250`; or `off` for no limit.
+pub(crate) fn rate(text: &str) -> Result<Rate, String> {
+    if text == "off" {
+        return Ok(Rate::UNLIMITED);
+    }
+    let (often, burst) = text.split_once(',').map_or((text, None), |(often, burst)| (often, Some(burst)));
+    let parsed = often.strip_suffix("/s").and_then(|often| often.parse().ok()).map(Rate::per_second);
+    let parsed = match burst {
+        None => parsed,
+        Some(burst) => parsed.and_then(|rate| Some(Rate { burst: burst.parse().ok()?, ..rate })),
+    };
+    let usable = |rate: &Rate| (1..=1_000_000).contains(&rate.per_second) && rate.burst > 0;
+    parsed.filter(usable).ok_or_else(|| {
+        "off, N/s or N/s,BURST is wanted, like 100/s or 100/s,250, with N from 1 to 1000000 and BURST at least 1"
+            .to_owned()
+    })
 }
 
 /// A pool handle: it has to fit into a message, which has other things to say too.
@@ -151,6 +169,16 @@ mod tests {
         assert!(duration("99999999999999999999h").unwrap_err().contains("at most"));
         assert!(positive_duration("0ms").is_err());
         assert!(duration("s").unwrap_err().contains("number"));
+    }
+
+    #[test]
+    fn rates_are_per_second_and_have_a_burst() {
+        assert_eq!(rate("100/s"), Ok(Rate { per_second: 100, burst: 1_000 }));
+        assert_eq!(rate("100/s,250"), Ok(Rate { per_second: 100, burst: 250 }));
+        assert_eq!(rate("off"), Ok(Rate::UNLIMITED));
+        for wrong in ["", "100", "0/s", "1000001/s", "-1/s", "100/s,0", "100/s,", "/s", "100/m", "4294967296/s", "on"] {
+            assert!(rate(wrong).unwrap_err().contains("off, N/s or N/s,BURST"), "{wrong}");
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Assoc {
     }
 
     /// Reads messages until there are no more, or enough.
-    pub(in crate::driver) fn receive(&mut self, buf: &mut [u8], inbox: &mut Inbox) -> Received {
+    pub(in crate::driver) fn receive(&mut self, buf: &mut [u8], inbox: &mut Inbox, buffers: &mut Buffers) -> Received {
         if let Some(news) = self.news.take() {
             return news;
         }
@@ -66,7 +66,7 @@ impl Assoc {
                     used += len;
                     continue;
                 }
-                Ok(RecvMsg::Notification(notification)) => match self.notified(&notification, inbox) {
+                Ok(RecvMsg::Notification(notification)) => match self.notified(&notification, inbox, buffers) {
                     Some(news) => news,
                     None => continue,
                 },
@@ -87,7 +87,7 @@ impl Assoc {
         Received::Bytes { len: used, more: true }
     }
 
-    fn notified(&mut self, notification: &Notification, inbox: &mut Inbox) -> Option<Received> {
+    fn notified(&mut self, notification: &Notification, inbox: &mut Inbox, buffers: &mut Buffers) -> Option<Received> {
         match notification {
             Notification::AssocChange(change) => match change.state {
                 AssocChangeState::CommLost | AssocChangeState::CantStartAssoc => {
@@ -96,14 +96,14 @@ impl Assoc {
                 AssocChangeState::ShutdownComplete => Some(Received::End),
                 AssocChangeState::Restart => {
                     forget_begun(inbox);
-                    self.forget_unsent();
+                    self.release(buffers);
                     Some(Received::Restarted)
                 }
                 AssocChangeState::CommUp | AssocChangeState::Unknown(_) => None,
             },
             Notification::Shutdown(_) => {
                 // RFC 9260, 9.2: the peer takes nothing new any more.
-                self.forget_unsent();
+                self.release(buffers);
                 Some(Received::End)
             }
             Notification::SendFailed(_) => Some(Received::SendFailed),
@@ -113,11 +113,6 @@ impl Assoc {
             }
             _ => None,
         }
-    }
-
-    fn forget_unsent(&mut self) {
-        self.out = OutBuffer::default();
-        self.lengths.clear();
     }
 
     pub(in crate::driver) fn push(&mut self, message: &[u8], buffers: &mut Buffers) {
@@ -166,6 +161,7 @@ impl Assoc {
         end(&self.socket.0, AssocId::FUTURE, flags)
     }
 
+    /// What is not sent is not sent any more.
     pub(in crate::driver) fn release(&mut self, buffers: &mut Buffers) {
         self.out.clear(buffers);
         self.lengths.clear();

@@ -10,7 +10,7 @@ use rserpool_core::{DialId, Instant, Ppid};
 use tracing::{debug, info, warn};
 
 use super::assoc::{Assoc, end};
-use super::socket::{Fd, is_narrow, listen, useful};
+use super::socket::{Fd, listen, reachable, useful};
 use crate::driver::config::{DriverConfig, Listener};
 use crate::driver::token::Source;
 
@@ -172,29 +172,5 @@ impl Endpoint {
         if let Err(error) = end(&self.socket.0, id, SendFlags::ABORT) {
             debug!(%error, "no ABORT sent");
         }
-    }
-}
-
-fn reachable(own: &[SocketAddr], to: &[SocketAddr]) -> Vec<SocketAddr> {
-    let has = |v6| own.iter().any(|own| own.is_ipv6() == v6);
-    let (v4, v6) = (has(false), has(true));
-    let to = to.iter().filter(|to| if to.is_ipv6() { v6 } else { v4 }).copied().collect();
-    // Another host's loopback addresses are not that host.
-    if own.iter().all(is_narrow) { to } else { useful(to) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_that_cannot_be_reached_are_left_out() {
-        let all = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
-        let peer = all(&["127.0.0.1:1", "[::1]:1", "192.0.2.5:1", "[2001:db8::5]:1"]);
-        assert_eq!(reachable(&all(&["192.0.2.1:2"]), &peer), peer[2..3]);
-        assert_eq!(reachable(&all(&["[2001:db8::1]:2"]), &peer), peer[3..]);
-        assert_eq!(reachable(&all(&["192.0.2.1:2", "[2001:db8::1]:2"]), &peer), peer[2..]);
-        assert_eq!(reachable(&all(&["127.0.0.1:2"]), &peer), [peer[0], peer[2]]);
-        assert_eq!(reachable(&all(&["192.0.2.1:2"]), &peer[..1]), peer[..1]);
     }
 }

@@ -14,4 +14,5 @@ mod socket;
 pub(super) use self::assoc::Assoc;
 pub(super) use self::endpoint::{Endpoint, Happening};
 pub(super) use self::messages::Messages;
+pub(crate) use self::socket::associate;
 pub use self::socket::{available, host_addresses};

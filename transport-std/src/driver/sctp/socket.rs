@@ -106,6 +106,17 @@ fn bindable(addresses: &[SocketAddr]) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
+/// An association with one peer at all these addresses, by a one-to-one socket (RFC 6458, 4).
+pub(crate) fn associate(to: &[SocketAddr], timeout: Duration) -> io::Result<SctpSocket> {
+    let to = reachable(&host_addresses()?, to);
+    let family = if to.iter().any(SocketAddr::is_ipv6) { Family::Ipv6 } else { Family::Ipv4 };
+    let socket = SctpSocket::new(family, Style::OneToOne).map_err(explained)?;
+    socket.set_send_timeout(Some(timeout))?;
+    socket.connectx(&to)?;
+    socket.set_send_timeout(None)?;
+    Ok(socket)
+}
+
 fn set_options(socket: &SctpSocket, config: &DriverConfig) -> io::Result<()> {
     let events = [EventType::AssocChange, EventType::Shutdown, EventType::SendFailedEvent, EventType::PartialDelivery];
     socket.subscribe_events(&events)?;
@@ -151,7 +162,7 @@ fn plain(address: SocketAddr) -> SocketAddr {
 }
 
 /// Whether only hosts on the same link, or this one, can use an address.
-pub(super) fn is_narrow(address: &SocketAddr) -> bool {
+fn is_narrow(address: &SocketAddr) -> bool {
     match address.ip() {
         IpAddr::V4(ip) => ip.is_link_local() || ip.is_loopback(),
         IpAddr::V6(ip) => ip.is_unicast_link_local() || ip.is_loopback(),
@@ -165,6 +176,15 @@ pub(super) fn useful(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
         addresses.retain(|address| !is_narrow(address));
     }
     addresses
+}
+
+/// Which of a peer's addresses can be reached from these. One that cannot be would keep the system from trying the others.
+pub(super) fn reachable(own: &[SocketAddr], to: &[SocketAddr]) -> Vec<SocketAddr> {
+    let has = |v6| own.iter().any(|own| own.is_ipv6() == v6);
+    let (v4, v6) = (has(false), has(true));
+    let to = to.iter().filter(|to| if to.is_ipv6() { v6 } else { v4 }).copied().collect();
+    // Another host's loopback addresses are not that host.
+    if own.iter().all(is_narrow) { to } else { useful(to) }
 }
 
 #[cfg(test)]
@@ -198,5 +218,15 @@ mod tests {
         assert_eq!(retransmissions(Duration::from_secs(30)), 4);
         assert_eq!(retransmissions(Duration::from_secs(31)), 5);
         assert_eq!(retransmissions(Duration::ZERO), 2);
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_reached_are_left_out() {
+        let peer = addresses(&["127.0.0.1:1", "[::1]:1", "192.0.2.5:1", "[2001:db8::5]:1"]);
+        assert_eq!(reachable(&addresses(&["192.0.2.1:2"]), &peer), peer[2..3]);
+        assert_eq!(reachable(&addresses(&["[2001:db8::1]:2"]), &peer), peer[3..]);
+        assert_eq!(reachable(&addresses(&["192.0.2.1:2", "[2001:db8::1]:2"]), &peer), peer[2..]);
+        assert_eq!(reachable(&addresses(&["127.0.0.1:2"]), &peer), [peer[0], peer[2]]);
+        assert_eq!(reachable(&addresses(&["192.0.2.1:2"]), &peer[..1]), peer[..1]);
     }
 }

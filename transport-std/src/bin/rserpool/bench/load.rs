@@ -6,12 +6,14 @@
 //! answer: what waits in the generator's own sockets counts too.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use lksctp::{Family, RecvMsg, SctpSocket, SendInfo, Style};
 use rserpool_core::wire::AsapMessage;
 use rserpool_core::wire::cause::CauseCode;
+use rserpool_core::{Link, Ppid};
 
 use super::histogram::Histogram;
 use crate::error::Error;
@@ -65,8 +67,8 @@ pub(super) enum Until {
 }
 
 impl Load {
-    pub(super) fn connect(server: SocketAddr, connections: usize, window: usize) -> Result<Self, Error> {
-        let conns = (0..connections).map(|_| Conn::open(server)).collect::<Result<_, _>>()?;
+    pub(super) fn connect(server: SocketAddr, link: Link, connections: usize, window: usize) -> Result<Self, Error> {
+        let conns = (0..connections).map(|_| Conn::open(server, link)).collect::<Result<_, _>>()?;
         Ok(Load { conns, window })
     }
 
@@ -111,7 +113,7 @@ impl Load {
     pub(super) fn ask(&mut self, request: &[u8]) -> Result<Vec<u8>, Error> {
         let conn = &mut self.conns[0];
         conn.last.clear();
-        conn.stream.write_all(request).map_err(|error| conn.lost(&error))?;
+        conn.socket.write_all(request).map_err(|error| conn.lost(&error))?;
         conn.outstanding = 1;
         conn.receive()?;
         conn.outstanding = 0;
@@ -119,8 +121,66 @@ impl Load {
     }
 }
 
+/// A connection of either link. Over SCTP each message is sent and read on its own.
+enum Socket {
+    Tcp(TcpStream),
+    Sctp(SctpSocket),
+}
+
+impl Socket {
+    fn connect(server: SocketAddr, link: Link) -> io::Result<Self> {
+        match link {
+            Link::Tcp => {
+                let stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                Ok(Socket::Tcp(stream))
+            }
+            Link::Sctp => {
+                let family = if server.is_ipv6() { Family::Ipv6 } else { Family::Ipv4 };
+                let socket = SctpSocket::new(family, Style::OneToOne)?;
+                socket.set_nodelay(true)?;
+                socket.set_recv_timeout(Some(PATIENCE))?;
+                socket.set_send_timeout(Some(PATIENCE))?;
+                socket.connect(&server)?;
+                Ok(Socket::Sctp(socket))
+            }
+        }
+    }
+
+    /// Sends whole messages.
+    fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Socket::Tcp(stream) => { stream }.write_all(bytes),
+            Socket::Sctp(socket) => {
+                let info = SendInfo { ppid: lksctp::Ppid(Ppid::Asap.number()), ..SendInfo::default() };
+                let mut left = bytes;
+                while let Some(&[_, _, high, low]) = left.first_chunk::<4>() {
+                    let length = usize::from(u16::from_be_bytes([high, low])).next_multiple_of(4).max(4);
+                    let (message, rest) = left.split_at(length.min(left.len()));
+                    socket.send_msg(message, &info)?;
+                    left = rest;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(stream) => { stream }.read(buf),
+            Socket::Sctp(socket) => loop {
+                if let RecvMsg::Data { len, .. } = socket.recv_msg(buf)? {
+                    return Ok(len);
+                }
+            },
+        }
+    }
+}
+
 struct Conn {
-    stream: TcpStream,
+    socket: Socket,
     server: SocketAddr,
     buf: Vec<u8>,
     /// How many bytes of `buf` wait for the rest of their message.
@@ -135,14 +195,10 @@ struct Conn {
 }
 
 impl Conn {
-    fn open(server: SocketAddr) -> Result<Self, Error> {
+    fn open(server: SocketAddr, link: Link) -> Result<Self, Error> {
         let cannot = |error| Error::system(format_args!("connect to {server}"), error);
-        let stream = TcpStream::connect_timeout(&server, PATIENCE).map_err(cannot)?;
-        stream.set_nodelay(true).map_err(cannot)?;
-        stream.set_read_timeout(Some(PATIENCE)).map_err(cannot)?;
-        stream.set_write_timeout(Some(PATIENCE)).map_err(cannot)?;
         Ok(Conn {
-            stream,
+            socket: Socket::connect(server, link).map_err(cannot)?,
             server,
             buf: vec![0; BUFFER],
             held: 0,
@@ -169,7 +225,7 @@ impl Conn {
             if count == 0 {
                 return Ok(());
             }
-            (&self.stream).write_all(bytes).map_err(|error| self.lost(&error))?;
+            self.socket.write_all(bytes).map_err(|error| self.lost(&error))?;
             self.sent.push_back((now, count));
             self.outstanding += count;
             most -= count;
@@ -180,14 +236,14 @@ impl Conn {
     /// Waits for answers, and returns how many came: at least one.
     fn receive(&mut self) -> Result<usize, Error> {
         loop {
-            let read = match (&self.stream).read(&mut self.buf[self.held..]) {
+            let read = match self.socket.read(&mut self.buf[self.held..]) {
                 Ok(0) => return Err(Error::Failed(format!("{} closed the connection", self.server))),
                 Ok(read) => read,
                 Err(error) => return Err(self.lost(&error)),
             };
             let answers = self.messages(self.held + read)?;
             if !self.acks.is_empty() {
-                (&self.stream).write_all(&self.acks).map_err(|error| self.lost(&error))?;
+                self.socket.write_all(&self.acks).map_err(|error| self.lost(&error))?;
                 self.acks.clear();
             }
             if answers > self.outstanding {

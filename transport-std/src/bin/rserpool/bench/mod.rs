@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::value_parser;
+use rserpool_core::Link;
 
 use cpu::ThreadCpu;
 use load::{Load, Run, Until};
@@ -21,6 +22,7 @@ use requests::{PolicyName, Requests};
 use server::Server;
 
 use crate::error::Error;
+use crate::network::Transport;
 use crate::output::{self, Paint};
 
 /// Measure how fast a registrar registers and resolves
@@ -34,6 +36,9 @@ pub(crate) struct Args {
     /// The address of a registrar that runs; by default one is started in this process
     #[arg(long, value_name = "ADDRESS")]
     registrar: Option<SocketAddr>,
+    /// What carries the associations
+    #[arg(long, value_name = "LINK", default_value = "tcp")]
+    transport: Transport,
     /// How many pools
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = value_parser!(u32).range(1..=1_000_000))]
     pools: u32,
@@ -65,7 +70,7 @@ pub(crate) struct Args {
     requests: Option<u64>,
     /// Measure two servers under the same load that do nothing but answer: one over the same driver, and one that is
     /// as fast as can be
-    #[arg(long)]
+    #[arg(long, conflicts_with = "transport")]
     null: bool,
     /// Print JSON
     #[arg(long)]
@@ -77,10 +82,13 @@ Examples:
   rserpool bench
   rserpool bench --null
   rserpool bench --policy lu --pools 1 --elements 100000 --duration 10s
+  rserpool bench --transport sctp
   rserpool bench --registrar 127.0.0.1:3863 --connections 16 --json
   rserpool bench --connections 1 --window 1        one request at a time: the latency of an idle registrar
 
 A latency is the time from the write of a request to the read of its answer, so a larger window is a longer one.
+The registrar in this process has no limits of rates. One that runs may refuse what is too much; start it with
+--max-registrations off --max-resolutions off.
 Connections are served in turn by one thread; use a release build.
 
 Exit status: 0 done, 1 no answer or one that is not positive, 2 wrong usage, 3 no connection";
@@ -127,13 +135,14 @@ fn measure(args: &Args) -> Result<Report, Error> {
         return Err(Error::value("--elements", &args.elements.to_string(), allowed));
     }
 
-    let server = if args.registrar.is_none() { Some(server::registrar()?) } else { None };
+    let link = args.transport.link()?;
+    let server = if args.registrar.is_none() { Some(server::registrar(link)?) } else { None };
     let address = args.registrar.or(server.as_ref().map(|server| server.address));
     // One of the two is there.
     let Some(address) = address else { return Err(Error::Failed("no registrar".into())) };
     let cpu = server.as_ref().and_then(|server| server.cpu.as_ref());
 
-    let mut load = Load::connect(address, connections, window)?;
+    let mut load = Load::connect(address, link, connections, window)?;
     let mut sources: Vec<_> = (0..connections)
         .map(|first| Requests::registrations(elements, args.pools, args.policy, first, connections))
         .collect();
@@ -151,7 +160,7 @@ fn measure(args: &Args) -> Result<Report, Error> {
             ("null server", server::null_server(&answer)?),
         ];
         for (name, server) in nulls {
-            let load = Load::connect(server.address, connections, window)?;
+            let load = Load::connect(server.address, link, connections, window)?;
             subjects.push(Subject { name, load, server: Some(server), totals: Totals::new() });
         }
     }
@@ -165,6 +174,10 @@ fn measure(args: &Args) -> Result<Report, Error> {
     }
     let load = LoadReport {
         registrar: args.registrar.map(|address| address.to_string()),
+        transport: match link {
+            Link::Tcp => "tcp",
+            Link::Sctp => "sctp",
+        },
         pools: args.pools,
         elements,
         policy: args.policy,

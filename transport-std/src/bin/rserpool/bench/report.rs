@@ -23,6 +23,8 @@ pub(super) struct Report {
 pub(super) struct LoadReport {
     /// The address of a registrar that was given; `None` for one within the same process.
     pub(super) registrar: Option<String>,
+    /// `tcp` or `sctp`.
+    pub(super) transport: &'static str,
     pub(super) pools: u32,
     pub(super) elements: u32,
     pub(super) policy: PolicyName,
@@ -98,11 +100,13 @@ impl Measured {
 impl Report {
     pub(super) fn write(&self, out: &mut impl Write, paint: Paint) -> io::Result<()> {
         let load = &self.load;
+        let link = load.transport.to_uppercase();
         match &load.registrar {
-            Some(address) => writeln!(out, "{} the registrar at {address}, over TCP", paint.bold("Measured:"))?,
+            Some(address) => writeln!(out, "{} the registrar at {address}, over {link}", paint.bold("Measured:"))?,
             None => writeln!(
                 out,
-                "{} a registrar in a thread of this process, over TCP on loopback; the load comes from another thread",
+                "{} a registrar in a thread of this process, over {link} on loopback; the load comes from another \
+                 thread",
                 paint.bold("Measured:")
             )?,
         }

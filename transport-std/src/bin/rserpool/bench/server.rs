@@ -10,8 +10,8 @@ use std::time::Duration;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use rserpool_core::{
-    AssocId, Destination, Input, Instant, Machine, Output, Ppid, RecvError, Registrar, RegistrarConfig,
-    RegistrarLimits, Transmit,
+    AsapRates, AssocId, Destination, Input, Instant, Link, Machine, Output, Ppid, RecvError, Registrar,
+    RegistrarConfig, RegistrarLimits, Transmit,
 };
 use rserpool_std::driver::{Bound, Driver, DriverConfig, Listener};
 
@@ -36,10 +36,12 @@ impl Drop for Server {
 }
 
 /// A registrar over the driver.
-pub(super) fn registrar() -> Result<Server, Error> {
-    let bound = bind()?;
+pub(super) fn registrar(link: Link) -> Result<Server, Error> {
+    let bound = bind(link)?;
     let mut config = RegistrarConfig::new();
     config.max_elements_per_association = u32::MAX;
+    // What is measured is the registrar, not its limits.
+    config.rates = AsapRates::UNLIMITED;
     let seed = rserpool_std::seed::seed().map_err(|error| Error::system("get randomness", error))?;
     let machine = Registrar::growable(RegistrarLimits::default(), config, seed, bound.clock().now());
     run(bound, machine)
@@ -47,12 +49,16 @@ pub(super) fn registrar() -> Result<Server, Error> {
 
 /// A machine that gives everyone the same answer, over the driver.
 pub(super) fn null_machine(answer: Vec<u8>) -> Result<Server, Error> {
-    run(bind()?, NullMachine { answer, to: None })
+    run(bind(Link::Tcp)?, NullMachine { answer, to: None })
 }
 
-fn bind<M>() -> Result<Bound<M>, Error> {
+fn bind<M>(link: Link) -> Result<Bound<M>, Error> {
+    let any_port = (Ipv4Addr::LOCALHOST, 0).into();
     let config = DriverConfig {
-        listeners: vec![Listener::tcp(Ppid::Asap, (Ipv4Addr::LOCALHOST, 0).into())],
+        listeners: vec![match link {
+            Link::Tcp => Listener::tcp(Ppid::Asap, any_port),
+            Link::Sctp => Listener::sctp(Ppid::Asap, any_port, Vec::new()),
+        }],
         ..DriverConfig::default()
     };
     Driver::bind(config).map_err(|error| Error::System(error.to_string()))
@@ -60,7 +66,9 @@ fn bind<M>() -> Result<Bound<M>, Error> {
 
 fn run<M: Machine + Send + 'static>(bound: Bound<M>, machine: M) -> Result<Server, Error> {
     let handle = bound.handle();
-    let address = bound.local_addresses()[0].1;
+    // There is one listener.
+    let sctp = bound.sctp_addresses().first().and_then(|(_, addresses)| addresses.first());
+    let address = sctp.copied().unwrap_or_else(|| bound.local_addresses()[0].1);
     let stop = Box::new(move || handle.shutdown());
     spawn(address, stop, move || bound.run(machine, |_, _, _| ()).map(drop))
 }

@@ -1,12 +1,13 @@
 //! The echo service over SCTP: sends back each message on its stream, with its payload protocol identifier.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::thread;
 
-use lksctp::{AssocChangeState, AssocId, EventType, Family, Notification, RecvMsg, SctpSocket, SendInfo, Style};
+use lksctp::{AssocChangeState, EventType, Family, Notification, RecvMsg, SctpSocket, SendInfo, Style};
 
 use rserpool_core::Ppid;
+use rserpool_std::driver::sctp_host_addresses;
 
 use crate::error::Error;
 
@@ -26,31 +27,23 @@ pub(super) fn start(addresses: &[SocketAddr]) -> Result<Vec<SocketAddr>, Error> 
         socket.set_reuse_address(true)?;
         socket.bindx_add(addresses)?;
         socket.listen(BACKLOG)?;
-        let found = socket.local_addrs(AssocId::FUTURE)?;
-        Ok((socket, found))
+        let port = socket.local_addr()?.port();
+        let ips: Vec<IpAddr> = match addresses.iter().any(|address| address.ip().is_unspecified()) {
+            true => sctp_host_addresses()?.iter().map(SocketAddr::ip).collect(),
+            false => addresses.iter().map(SocketAddr::ip).collect(),
+        };
+        // An IPv6 socket is one for IPv4, too.
+        let bound = ips.iter().filter(|ip| ip.is_ipv4() || family == Family::Ipv6);
+        let bound = bound.map(|ip| SocketAddr::new(*ip, port)).collect();
+        Ok((socket, bound))
     };
-    let (socket, found) =
+    let (socket, bound) =
         listen().map_err(|error: io::Error| Error::system(format_args!("listen on {addresses:?}"), error))?;
     thread::Builder::new()
         .name("rserpool-echo".to_owned())
         .spawn(move || serve(&socket))
         .map_err(|error| Error::system("start a thread", error))?;
-    Ok(useful(found))
-}
-
-/// What users elsewhere can connect to, as far as there is any.
-fn useful(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
-    let is_link_local = |address: &SocketAddr| match address.ip() {
-        std::net::IpAddr::V4(ip) => ip.is_link_local(),
-        std::net::IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    };
-    let mut found: Vec<SocketAddr> = found.into_iter().map(plain).collect();
-    let elsewhere = |address: &SocketAddr| !address.ip().is_loopback() && !is_link_local(address);
-    if found.iter().any(elsewhere) {
-        found.retain(elsewhere);
-    }
-    found
+    Ok(bound)
 }
 
 fn serve(socket: &SctpSocket) {

@@ -1,10 +1,10 @@
 //! Where the users of a pool element find its service.
 
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use lksctp::{Family, SctpSocket, Style};
 use rserpool_core::wire::{Addresses, Transport, TransportUse};
+use rserpool_std::ServiceStream;
 
 use crate::error::Error;
 
@@ -104,19 +104,8 @@ impl ServiceAddress {
     }
 
     pub(super) fn answers(&self) -> bool {
-        match self.protocol {
-            Protocol::Tcp => TcpStream::connect_timeout(&self.first(), ANSWER).is_ok(),
-            Protocol::Sctp => associates(&self.addresses()).is_ok(),
-            Protocol::Udp => true,
-        }
+        self.protocol == Protocol::Udp || ServiceStream::connect(&self.transport(), ANSWER).is_ok()
     }
-}
-
-fn associates(addresses: &[SocketAddr]) -> std::io::Result<()> {
-    let family = if addresses.iter().any(SocketAddr::is_ipv6) { Family::Ipv6 } else { Family::Ipv4 };
-    let socket = SctpSocket::new(family, Style::OneToOne)?;
-    socket.set_send_timeout(Some(ANSWER))?;
-    socket.connectx(addresses).map(drop)
 }
 
 #[cfg(test)]
