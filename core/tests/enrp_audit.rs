@@ -47,6 +47,11 @@ fn claims(sim: &mut Sim, peer: Peer, elements: &[(&[u8], u32)]) {
     sim.tell(peer, presence(false, Some(checksum_of(elements))));
 }
 
+/// The time in which another registrar could claim what is not listed.
+fn nobody_claims_it(sim: &mut Sim) {
+    sim.run_secs(3);
+}
+
 fn requests(sim: &Sim, registrar: NodeId) -> usize {
     sim.enrp_sent(registrar, ty::TABLE_REQUEST).len()
 }
@@ -109,6 +114,7 @@ fn what_the_peer_does_not_list_is_removed_and_what_it_lists_is_replaced() {
     claims(&mut sim, peer, &[(b"p", 2), (b"q", 4)]);
     let before = sim.space(registrar);
     sim.table(peer, false, &[(b"p", &[owned(5, 2, 8)]), (b"q", &[owned(5, 4, 7)])]);
+    nobody_claims_it(&mut sim);
     let after = sim.space(registrar);
     let homes = [(b"p".to_vec(), 2, 5), (b"p".to_vec(), 3, 6), (b"q".to_vec(), 4, 5)];
     assert_eq!(sim.homes(registrar), homes);
@@ -135,6 +141,7 @@ fn nothing_is_removed_before_the_last_page() {
     };
     assert!(request.own_children_only);
     sim.table(peer, false, &[(b"p", &[owned(5, 2, 7)])]);
+    nobody_claims_it(&mut sim);
     assert_eq!(sim.owned_by(registrar, 5), 2);
     assert_eq!(resynchronised(&sim, registrar), [(5, 1)]);
 }
@@ -144,8 +151,22 @@ fn a_peer_that_owns_nothing_any_more_sends_an_empty_page() {
     let (mut sim, registrar, peer, _) = world();
     claims(&mut sim, peer, &[]);
     sim.table(peer, false, &[]);
+    nobody_claims_it(&mut sim);
     assert_eq!(sim.homes(registrar), [(b"p".to_vec(), 3, 6)]);
     assert_eq!(resynchronised(&sim, registrar), [(5, 2)]);
+}
+
+/// 3.6.3, step 5. Its home has given it up for another registrar that asks the element, and tells all when it has answered.
+#[test]
+fn what_another_registrar_claims_soon_after_its_home_has_not_listed_it_is_not_removed() {
+    let (mut sim, registrar, peer, other) = world();
+    claims(&mut sim, peer, &[(b"p", 2)]);
+    sim.table(peer, false, &[(b"p", &[owned(5, 2, 7)])]);
+    sim.run_secs(1);
+    sim.tell(other, add(b"p", owned(6, 1, 7)));
+    sim.run_secs(10);
+    let homes = [(b"p".to_vec(), 1, 6), (b"p".to_vec(), 2, 5), (b"p".to_vec(), 3, 6)];
+    assert_eq!(sim.homes(registrar), homes);
 }
 
 #[test]
@@ -178,6 +199,7 @@ fn what_another_registrar_owns_is_not_taken_from_an_answer_with_w() {
     let (mut sim, registrar, peer, _) = world();
     claims(&mut sim, peer, &[(b"p", 1)]);
     sim.table(peer, false, &[(b"p", &[owned(5, 1, 7), owned(6, 4, 7), owned(REGISTRAR, 5, 7)])]);
+    nobody_claims_it(&mut sim);
     assert_eq!(sim.homes(registrar), [(b"p".to_vec(), 1, 5), (b"p".to_vec(), 3, 6)]);
 }
 
@@ -357,5 +379,6 @@ fn tables_without_end_do_not_keep_others_from_being_read() {
         sim.run_secs(1);
     }
     assert_eq!(resynchronised(&sim, registrar), [(5, 1)]);
+    nobody_claims_it(&mut sim);
     assert_eq!(sim.owned_by(registrar, 5), 1);
 }

@@ -60,7 +60,7 @@ pub use storage::HandlespaceStorage;
 pub use storage::Limits;
 use timers::Timers;
 use watch::Bindings;
-pub(crate) use watch::WatchState;
+pub(crate) use watch::{Watch, WatchState};
 
 use crate::arena::{Arena, Table};
 use crate::blobs::Blobs;

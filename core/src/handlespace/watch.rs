@@ -23,6 +23,8 @@ pub(crate) enum WatchState {
     Claimed,
     /// It has deregistered, and is to be removed.
     Leaving,
+    /// Its home does not list it: it is to be removed, if nobody else does.
+    Unlisted,
     /// It gives way to elements of another kind, and is to be removed.
     Outranked,
 }

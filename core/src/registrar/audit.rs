@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
-use super::update::Source;
-use super::{Registrar, RegistrarEvent, RemovalReason};
+use super::update::{CONTEST_DELAY, Source};
+use super::{Registrar, RegistrarEvent};
 use crate::arena::Idx;
-use crate::handlespace::{Registration, WatchState};
+use crate::handlespace::{Registration, Watch, WatchState};
 use crate::wire::enrp::{EnrpMessage, HandleTableRequest, HandleTableResponse};
 use crate::wire::{EmitError, PoolElementParam, PoolHandle};
 use crate::{Instant, PeId, RecvError};
@@ -218,28 +218,31 @@ impl Registrar<'_> {
         watch.is_some_and(|watch| !watch.is_marked())
     }
 
-    /// 3.6.3, step 5: what the peer has not listed is removed silently.
+    /// 3.6.3, step 5: what the peer has not listed is removed silently. Not at once: it may have been given up for another
+    /// registrar, which then asks the element, and tells all who its home is.
     fn sweep(&mut self, from: Idx) {
         let owner = self.peers.at(from).id;
+        let due = self.now + self.config.keep_alive_gap + CONTEST_DELAY * 2;
         let mut removed = 0u32;
         let mut at = self.handlespace.next_owned(owner, None);
         while let Some(element) = at {
             at = self.handlespace.next_owned(owner, at);
-            if !self.handlespace.watch(element).is_some_and(|watch| watch.is_marked()) {
+            let unlisted = |watch: &Watch| watch.is_marked() && watch.state != WatchState::Unlisted;
+            if !self.handlespace.watch(element).is_some_and(unlisted) {
                 continue;
             }
             if self.is_connected(element) {
                 // It is contested, and the other side has given it up.
                 self.contest(element);
             } else {
-                self.remove(element, RemovalReason::Unlisted);
+                self.watch(element, WatchState::Unlisted, due);
                 removed = removed.saturating_add(1);
             }
         }
         self.sync_ends(from, self.config.enrp.resync_interval);
         self.stats.resynchronisations = self.stats.resynchronisations.wrapping_add(1);
         self.events.push(RegistrarEvent::Resynchronised { peer: owner, removed });
-        info!("re-synchronised with {}, {} elements removed", owner, removed);
+        info!("re-synchronised with {}, {} elements are not there any more", owner, removed);
     }
 
     /// A table names this registrar as the home: one that was restarted with its old identifier. It is so again, and asks

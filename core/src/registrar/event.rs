@@ -64,7 +64,7 @@ pub enum RegistrarEvent {
     Resynchronised {
         /// The peer.
         peer: ServerId,
-        /// How many elements it did not have any more.
+        /// How many elements it did not list any more. They are removed if no other registrar claims them soon.
         removed: u32,
     },
     /// Somebody else uses this registrar's identifier. Give it another one.

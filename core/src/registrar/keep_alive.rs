@@ -147,6 +147,7 @@ impl Registrar<'_> {
             match (watch.state, assoc) {
                 (WatchState::Leaving, _) => RemovalReason::Deregistered,
                 (WatchState::Outranked, _) => RemovalReason::Inconsistent,
+                (WatchState::Unlisted, _) => RemovalReason::Unlisted,
                 (WatchState::Claimed, None) => {
                     self.claim(element);
                     return None;
