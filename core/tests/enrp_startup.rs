@@ -474,3 +474,28 @@ fn a_handlespace_that_does_not_fit_in_is_copied_as_far_as_it_does() {
     assert_eq!(sim.pr(registrar).peers().count(), 2);
     assert_eq!(sim.nodes[registrar].errors, []);
 }
+
+/// 3.2.3: a mentor that opens another association is to be read anew (3.6.3), but not before the start is over: what it owns
+/// could be taken for all that it has.
+#[test]
+fn nobody_is_re_synchronised_with_before_the_start_is_over() {
+    let (mut sim, registrar, scripts) = starting(1);
+    let mentor = meet(&mut sim, registrar, scripts[0], 9);
+    let again = Peer { assoc: sim.connect_enrp(mentor.node, registrar).0, ..mentor };
+    sim.tell(again, introduction(9, mentor.node, true));
+    let requests = |sim: &mut Sim| -> Vec<EnrpBody<'static>> {
+        let heard = sim.hears_of(again, ty::TABLE_REQUEST);
+        let own = |bytes: &Vec<u8>| match EnrpMessage::parse(bytes).unwrap().message.body {
+            EnrpBody::HandleTableRequest(request) => EnrpBody::HandleTableRequest(request),
+            _ => panic!(),
+        };
+        heard.iter().map(own).collect()
+    };
+    let wants = |own_children_only| EnrpBody::HandleTableRequest(HandleTableRequest { own_children_only });
+    assert_eq!(requests(&mut sim), []);
+    sim.list(again, &[]);
+    assert_eq!(requests(&mut sim), [wants(false)]);
+    sim.table(again, false, &[(b"p", &[owned(9, 1, 7), owned(6, 2, 7)])]);
+    assert!(serving(&sim, registrar, Some(9)));
+    assert_eq!(sim.homes(registrar).len(), 2);
+}

@@ -42,7 +42,7 @@ fn a_registrar_that_always_comes_late_removes_who_does_not_answer_though_later()
     let mut sim = Sim::new(1);
     let (registrar, ..) = with_script(&mut sim, RegistrarConfig::new());
     for _ in 0..30 {
-        sim.now = sim.now + Duration::from_secs(3);
+        sim.now = sim.now + Duration::from_millis(3_700);
         sim.input(registrar, Input::Timeout).unwrap();
     }
     assert_eq!(sim.elements_at(registrar), 0);

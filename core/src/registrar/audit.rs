@@ -82,8 +82,9 @@ impl Registrar<'_> {
         self.peers.at_mut(from).sync_stale_at = until;
     }
 
-    /// Whose turn it is to be read anew: nobody's, if enough are. The one that has waited for longest goes first, so that
-    /// those whose transfers come to nothing do not keep the others from theirs.
+    /// Whose turn it is to be read anew: nobody's, if enough are, or if this registrar is starting: it gets all from its
+    /// mentor, and could take the answer to a request with W=1 for that. The one that has waited for longest goes first,
+    /// so that those whose transfers come to nothing do not keep the others from theirs.
     pub(super) fn next_sync(&self) -> Idx {
         let (mut busy, mut next, mut since) = (0usize, Idx::NIL, Instant::MAX);
         for at in self.peers.iter() {
@@ -94,7 +95,7 @@ impl Registrar<'_> {
                 (next, since) = (at, peer.sync_not_before);
             }
         }
-        if busy < MAX_AT_ONCE { next } else { Idx::NIL }
+        if busy < MAX_AT_ONCE && self.startup.is_serving() { next } else { Idx::NIL }
     }
 
     /// The next request to a peer, if one is due. `turn`: of those that wait, the one that begins. Time-outs are taken up.
