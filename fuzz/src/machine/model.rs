@@ -193,6 +193,8 @@ impl Model {
         for entry in self.entries.values_mut().filter(|entry| entry.assoc == Some(assoc)) {
             entry.assoc = None;
             entry.lost = Some(now);
+            // It cannot answer any more: what it is given now is the time to come back.
+            entry.asked = None;
         }
     }
 
