@@ -50,6 +50,8 @@ pub struct Host<M: Subject> {
     pub machine: M,
     pub now: Instant,
     pub deadline: Option<Instant>,
+    /// The deadline that it was given too late the last time, and when it came to it.
+    pub late: Option<(Instant, Instant)>,
     /// What it wants done, and nobody has done yet.
     pub acts: Vec<Act<M::Event>>,
     /// Since the last drain.
@@ -60,8 +62,16 @@ pub struct Host<M: Subject> {
 
 impl<M: Subject> Host<M> {
     pub fn new(machine: M, now: Instant) -> Self {
-        let mut host =
-            Host { machine, now, deadline: None, acts: Vec::new(), state: None, buf: vec![0xee; 70_000], polls: 0 };
+        let mut host = Host {
+            machine,
+            now,
+            deadline: None,
+            late: None,
+            acts: Vec::new(),
+            state: None,
+            buf: vec![0xee; 70_000],
+            polls: 0,
+        };
         host.drain();
         host
     }
@@ -80,12 +90,19 @@ impl<M: Subject> Host<M> {
         self.state();
         let done = self.machine.handle(now, input);
         assert_ne!(done, Err(RecvError::Busy), "rule 1: it was drained after the input before");
-        if done.is_err() {
+        if let Err(error) = done {
+            let _ = error.to_string();
             let (before, after) = (self.state.as_ref(), self.machine.state());
             assert_eq!(Some(&after), before, "rule 2: {done:?} leaves the state as it was, after {input:02x?}");
         }
         self.drain();
         done
+    }
+
+    /// Gives it an input and does not drain it, as an adapter does that has several at hand.
+    pub fn input_undrained(&mut self, input: Input<'_>) {
+        self.state = None;
+        let _ = self.machine.handle(self.now, input);
     }
 
     /// Calls it, and drains it.
@@ -118,6 +135,7 @@ impl<M: Subject> Host<M> {
 
     /// Time passes, and it is polled at the end only.
     pub fn jump(&mut self, to: Instant) {
+        self.late = self.deadline.filter(|due| *due < to).map(|due| (due, to)).or(self.late);
         self.now = to;
         self.drain();
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rserpool_core::wire::AsapMessage;
 use rserpool_core::wire::asap::{HandleResolution, HandleResolutionResponse, Registration};
-use rserpool_core::{AssocId, Destination, Instant, Ppid, RegistrarConfig, RegistrarEvent};
+use rserpool_core::{AsapRates, AssocId, Destination, Instant, Ppid, RegistrarConfig, RegistrarEvent};
 
 use super::host::Sent;
 use super::registrar::{Listed, Space};
@@ -49,13 +49,23 @@ pub struct Model {
     /// There is nobody else who could change anything.
     alone: bool,
     entries: BTreeMap<Key, Entry>,
+    /// Until then a registrar that stood still may hold nobody for dead.
+    patience: Instant,
     /// What was listed before the step.
     before: Space,
 }
 
 impl Model {
     pub fn new(config: RegistrarConfig, alone: bool) -> Self {
-        Model { config, alone, entries: BTreeMap::new(), before: Space::new() }
+        Model { config, alone, entries: BTreeMap::new(), patience: Instant::ZERO, before: Space::new() }
+    }
+
+    /// The registrar has come to a deadline at an instant.
+    pub fn late(&mut self, due: Instant, at: Instant) {
+        let answer = self.config.keep_alive_timeout.max(self.config.enrp.max_time_no_response);
+        if at > due + answer / 5 {
+            self.patience = at + answer + Duration::from_millis(500);
+        }
     }
 
     pub fn step(&mut self, now: Instant, outcome: &Outcome<RegistrarEvent>, listed: &Space) {
@@ -226,6 +236,11 @@ impl Model {
             assert!(too_long || outcome.closed.contains(&assoc), "3.3: a resolution is answered");
             return;
         };
+        if error.and_then(|error| error.code()) == Some(0x6) {
+            let limited = self.config.rates != AsapRates::new();
+            assert!(elements.is_empty() && (limited || listed.keys().any(|(pool, _)| pool == handle)), "2.2.6");
+            return;
+        }
         let exists = listed.keys().any(|(pool, _)| pool == handle);
         let unknown = error.is_some_and(|error| error.code() == Some(0x9));
         assert_eq!(unknown, !exists, "2.2.6: unknown pool handle");
@@ -259,7 +274,7 @@ impl Model {
         for key in listed.keys() {
             assert!(self.entries.contains_key(key), "nobody registered {key:02x?}");
         }
-        let config = &self.config;
+        let (config, patience) = (&self.config, self.patience);
         self.entries.retain(|key, entry| {
             let overdue = entry.overdue(now, config);
             if entry.unclear {
@@ -270,7 +285,10 @@ impl Model {
             match listed.get(key) {
                 Some(found) => {
                     assert!(!left, "3.2: who has deregistered is not listed");
-                    assert!(overdue.is_none(), "{key:02x?} is listed, but {overdue:?} at {now:?}: {entry:?}");
+                    assert!(
+                        overdue.is_none() || now < patience,
+                        "{key:02x?} is listed, but {overdue:?} at {now:?}: {entry:?}"
+                    );
                     assert!(found.has(entry), "nobody has changed it: {entry:?}, {found:?}");
                     // 3.5: who says nothing is asked, 50 per cent later than the interval at most.
                     let asked_by = entry.alive + config.keep_alive_interval * 3 / 2;
