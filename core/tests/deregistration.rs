@@ -187,7 +187,10 @@ fn a_rejected_deregistration_is_reported_and_can_be_asked_for_again() {
     sim.send(registrar, assoc, DeregistrationResponse { pool_handle: handle(b"echo"), id: PeId(5), error });
     sim.run_secs(1);
     assert!(sim.told_pe(pe, ElementEvent::Rejected { element: key, cause: 0xa }));
+    // It is not to be there any more, and does not say that it is.
+    sim.send(registrar, assoc, keep_alive(b"echo", Some(5), 9, false));
     sim.run_secs(100);
+    assert_eq!(sim.count(pe, KEEP_ALIVE_ACK), 0);
     assert_eq!(sim.count(pe, DEREGISTRATION), 1);
     sim.pe(pe, |pe, now| pe.deregister(now, key)).unwrap();
     sim.send(registrar, assoc, left(b"echo", PeId(5)));

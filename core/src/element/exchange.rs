@@ -127,7 +127,7 @@ impl Registrations<'_> {
                 Ok(Some(ElementEvent::Deregistered { element: key, id }))
             }
             (State::AwaitingDeregistration(_), Some(cause)) => {
-                slot.state = State::Stopped;
+                slot.state = State::Unwanted;
                 Ok(Some(ElementEvent::Rejected { element: key, cause }))
             }
             // The registrar does not know us any more, but we want to go on.
@@ -157,7 +157,8 @@ impl Registrations<'_> {
             let matches = self.handle(at) == message.pool_handle.as_bytes();
             let slot = self.slots.at_mut(at);
             // Without an identifier all our elements of the pool are meant.
-            if slot.state != State::Free && slot.known && matches && message.id.is_none_or(|id| id == slot.id) {
+            let here = slot.known && !matches!(slot.state, State::Free | State::Unwanted);
+            if here && matches && message.id.is_none_or(|id| id == slot.id) {
                 if home || slot.ack_to.is_none() {
                     slot.ack_to = Some(assoc);
                 }
@@ -238,7 +239,7 @@ impl Registrations<'_> {
         let key = self.key(at);
         let slot = self.slots.at_mut(at);
         match slot.state {
-            State::Free | State::Stopped => None,
+            State::Free | State::Stopped | State::Unwanted => None,
             State::AwaitingRegistration(until) | State::AwaitingDeregistration(until) if until <= now => {
                 let leaving = matches!(slot.state, State::AwaitingDeregistration(_));
                 slot.state = if leaving { State::Deregistering } else { State::Registering };

@@ -56,6 +56,9 @@ pub(super) enum State {
     AwaitingDeregistration(Instant),
     /// Refused, or nobody answered. The application has been told, and nothing happens until it asks for something.
     Stopped,
+    /// As `Stopped`, but it was a deregistration that was refused: keep-alives are not acknowledged, so that it does not
+    /// stay listed.
+    Unwanted,
 }
 
 /// A place for a pool element.
@@ -339,7 +342,7 @@ impl<'s> Registrations<'s> {
         let at = self.find(key).ok_or(RegisterError::UnknownElement)?;
         let slot = self.slots.at_mut(at);
         match slot.state {
-            State::Registered(_) | State::Stopped => {
+            State::Registered(_) | State::Stopped | State::Unwanted => {
                 slot.state = State::Registering;
                 slot.attempts = 0;
                 self.wake_at(now);

@@ -118,7 +118,13 @@ impl Model {
         }
         let timeout = self.config.keep_alive_timeout;
         for entry in self.entries.values_mut() {
-            if entry.former.is_some() && !entry.unclear && entry.asked.is_some_and(|asked| asked + timeout <= now) {
+            // It would be removed, were it not for the patience; nothing else is done about it.
+            let spared = entry.expires.is_some_and(|at| at <= now) && now < self.patience;
+            if entry.former.is_some()
+                && !entry.unclear
+                && !spared
+                && entry.asked.is_some_and(|asked| asked + timeout <= now)
+            {
                 // Nobody has answered there. The other one is to be asked, when the element may be asked again.
                 (entry.former, entry.asked, entry.alive) = (None, None, now);
             }
@@ -292,7 +298,7 @@ impl Model {
                     assert!(found.has(entry), "nobody has changed it: {entry:?}, {found:?}");
                     // 3.5: who says nothing is asked, 50 per cent later than the interval at most.
                     let asked_by = entry.alive + config.keep_alive_interval * 3 / 2;
-                    let asked = entry.asked.is_some() || entry.assoc.is_none() || now <= asked_by;
+                    let asked = entry.asked.is_some() || entry.assoc.is_none() || now <= asked_by || overdue.is_some();
                     assert!(asked, "{key:02x?} has not been asked: {entry:?} at {now:?}");
                     true
                 }

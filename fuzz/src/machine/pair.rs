@@ -204,7 +204,9 @@ impl Pair {
         let lives = REGISTRARS as u32 + self.deaths;
         let takeovers = heard + response + (response * 3 + response / 10) * lives * 2 + heard + response * 2;
         let rehome = registrar.keep_alive_timeout * 2 + CONNECT_TIMEOUT;
-        let unreachable = registrar.keep_alive_interval * 3 / 2 + registrar.keep_alive_timeout;
+        // A registrar that stood still has patience before.
+        let patience = registrar.keep_alive_timeout.max(response) + Duration::from_millis(500);
+        let unreachable = registrar.keep_alive_interval * 3 / 2 + registrar.keep_alive_timeout + patience;
         let heartbeat = enrp.peer_heartbeat_cycle;
         let audit = heartbeat + CONNECT_TIMEOUT + (heartbeat + enrp.resync_interval + response * 2) * 2;
         let start = (response * 3 + enrp.mentor_retry * 2) * (enrp.mentor_rounds + 2) + enrp.mentor_discovery;
