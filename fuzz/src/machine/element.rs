@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use rserpool_core::wire::asap::{DeregistrationResponse, EndpointKeepAlive, RegistrationResponse};
-use rserpool_core::wire::{AsapMessage, PoolHandle};
+use rserpool_core::wire::{AsapMessage, OperationError, PoolHandle, cause};
 use rserpool_core::{
     ElementEvent, ElementInfo, ElementKey, ElementStorage, Home, Instant, PeId, PoolElement, Ppid, RegisterError,
 };
 
-use super::endpoint::{Answers, LIMITS, at_home, config, configured, speak};
+use super::endpoint::{Answers, LIMITS, announced, at_home, config, configured, last_words, speak};
 use super::host::Subject;
 use super::world::{Cause, Outcome, World, each_op};
 use crate::wire::generate::Source;
@@ -51,6 +51,7 @@ impl Registered {
         let full = self.live(world) == LIMITS.elements as usize;
         let twice = own_id && self.is_named(world, pool.as_bytes(), wanted.id);
         let result = world.host.call(|machine, now| machine.register(now, &info));
+        let _ = result.map_err(|error| error.to_string());
         match result {
             Ok(key) => {
                 assert!(!full && !twice && wanted.lifetime.is_valid());
@@ -195,6 +196,23 @@ fn run(machine: PoolElement<'_>, data: &[u8]) {
                 answers.use_pool(&mut world, source);
                 world.outcome(Cause::Other)
             }
+            0xf0..0xf8 => announced(&mut world, source),
+            0xf8..0xfc => last_words(&mut world, source),
+            0xfc..=0xff => match (world.pick(source.u8()), registered.keys.last()) {
+                (Some(assoc), Some((key, pool))) if assoc.ppid == Ppid::Asap => {
+                    // Somebody else has the identifier.
+                    let id = world.host.machine.id(*key).expect("only those are kept");
+                    let pool_handle = PoolHandle::new(pool).expect("it was taken");
+                    let causes = [cause::Cause::NonUniquePeId];
+                    let error = Some(OperationError::new(&causes));
+                    let refusal = RegistrationResponse { rejected: true, pool_handle, id, error };
+                    match Message::Asap(refusal.into()).bytes() {
+                        Some(bytes) => world.message(assoc, &bytes),
+                        None => world.outcome(Cause::Other),
+                    }
+                }
+                _ => world.outcome(Cause::Other),
+            },
             _ => world.happen(source),
         };
         registered.check(&world, &outcome);

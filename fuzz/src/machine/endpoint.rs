@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rserpool_core::wire::{AsapMessage, PoolElementParam};
 use rserpool_core::{
-    EndpointConfig, EndpointLimits, Instant, Link, Links, PeId, PoolElement, PoolUser, Resolution, SelectError,
+    Compat, EndpointConfig, EndpointLimits, EndpointRates, Input, Instant, Link, Links, PeId, PoolElement, PoolUser,
+    Ppid, Rate, Resolution, SelectError,
 };
 
 use super::host::Subject;
@@ -121,6 +122,7 @@ impl Answers {
             _ => {
                 let known = world.host.machine.elements(resolution);
                 let chosen = world.host.call(|machine, now| machine.primary(now, resolution));
+                let _ = chosen.map_err(|error| error.to_string());
                 assert!(chosen.is_err() || known.contains(&chosen.unwrap_or(0)), "one of those that are known");
             }
         }
@@ -129,12 +131,22 @@ impl Answers {
 
 pub fn config(flags: u8) -> EndpointConfig {
     let bit = |n: u8| flags >> n & 1 == 1;
+    let rate = Rate { per_second: 1, burst: 2 };
+    let tight = EndpointRates {
+        registrations: rate,
+        keep_alive_acks: rate,
+        home_changes: rate,
+        unreachable_reports: rate,
+        errors: rate,
+    };
     EndpointConfig {
         serve_stale: bit(0),
         wanted_items: bit(1).then_some(3),
         links: Links { sctp: bit(2), tcp: true },
         asap_port: if bit(3) { 3863 } else { 0 },
         max_reg_attempt: if bit(4) { 0 } else { 2 },
+        compat: if bit(5) { Compat::Rsplib } else { Compat::Auto },
+        rates: if bit(6) { tight } else { EndpointRates::new() },
         ..EndpointConfig::new()
     }
 }
@@ -151,6 +163,22 @@ pub fn configured<T>(mut machine: T, add: impl Fn(&mut T, Link, &[std::net::Sock
 pub fn at_home<M: Subject>(world: &mut World<M>) {
     if let Some((dial, (link, ppid, to))) = world.dials.pop_first() {
         world.connect(Some(dial), link, ppid, &to);
+    }
+}
+
+/// A registrar announces itself.
+pub fn announced<M: Subject>(world: &mut World<M>, source: &mut Source<'_>) -> Outcome<M::Event> {
+    let (from, announce) = (source.socket_addr(), source.announce());
+    let bytes = Message::Asap(announce.into()).bytes().expect("four transports are short");
+    let _ = world.host.input(Input::Datagram { from, ppid: Ppid::Asap, bytes: &bytes });
+    world.outcome(Cause::Other)
+}
+
+/// What a registrar says last.
+pub fn last_words<M: Subject>(world: &mut World<M>, source: &mut Source<'_>) -> Outcome<M::Event> {
+    match (world.pick(source.u8()), Message::Asap(source.asap()).bytes()) {
+        (Some(assoc), Some(bytes)) if assoc.ppid == Ppid::Asap => world.last_words(assoc, &bytes),
+        _ => world.outcome(Cause::Other),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rserpool_core::wire::AsapMessage;
 use rserpool_core::wire::asap::{HandleResolution, HandleResolutionResponse, Registration};
-use rserpool_core::{AssocId, Destination, Instant, Ppid, RegistrarConfig, RegistrarEvent};
+use rserpool_core::{AsapRates, AssocId, Destination, Instant, Ppid, RegistrarConfig, RegistrarEvent};
 
 use super::host::Sent;
 use super::registrar::{Listed, Space};
@@ -226,6 +226,11 @@ impl Model {
             assert!(too_long || outcome.closed.contains(&assoc), "3.3: a resolution is answered");
             return;
         };
+        if error.and_then(|error| error.code()) == Some(0x6) {
+            let limited = self.config.rates != AsapRates::new();
+            assert!(elements.is_empty() && (limited || listed.keys().any(|(pool, _)| pool == handle)), "2.2.6");
+            return;
+        }
         let exists = listed.keys().any(|(pool, _)| pool == handle);
         let unknown = error.is_some_and(|error| error.code() == Some(0x9));
         assert_eq!(unknown, !exists, "2.2.6: unknown pool handle");

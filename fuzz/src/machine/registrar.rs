@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rserpool_core::handlespace::Handlespace;
-use rserpool_core::wire::asap::EndpointKeepAliveAck;
-use rserpool_core::wire::{AsapMessage, MAX_MESSAGE_LEN};
+use rserpool_core::wire::asap::{EndpointKeepAliveAck, HandleResolution};
+use rserpool_core::wire::enrp::{EnrpBody, InitTakeover, InitTakeoverAck, Presence};
+use rserpool_core::wire::{AsapMessage, EnrpMessage, MAX_MESSAGE_LEN, ServerInformation, Transport};
 use rserpool_core::{
-    Compat, Destination, Input, Instant, Link, Ppid, Registrar, RegistrarConfig, RegistrarEvent, RegistrarLimits,
-    RegistrarStorage, ServerId,
+    AsapRates, Compat, Destination, EnrpRates, Input, Instant, Link, Ppid, Rate, Registrar, RegistrarConfig,
+    RegistrarEvent, RegistrarLimits, RegistrarStorage, ServerId,
 };
 
-use super::host::Subject;
+use super::host::{Sent, Subject};
 use super::model::Model;
 use super::world::{Assoc, Cause, Outcome, World, each_op};
 use crate::wire::generate::{SERVERS, Source};
@@ -119,6 +120,12 @@ const GROWN: Room = Room { pools: 4, elements: 7, peers: 4, subscriptions: 4, ha
 struct Setting {
     growable: bool,
     peers: bool,
+    /// Little may be asked for in a second.
+    tight: bool,
+    /// The peers are rsplib's, whatever they say.
+    rsplib: bool,
+    /// No peer is known by configuration.
+    lonely: bool,
     flags: u8,
 }
 
@@ -138,12 +145,26 @@ impl Setting {
             ..RegistrarConfig::new()
         };
         config.t6_server_announce = Duration::from_secs(20);
-        config.announced.push((Link::Sctp, ([192, 0, 2, 1], 3863).into()));
+        for link in [Link::Sctp, Link::Tcp] {
+            config.announced.push((link, ([192, 0, 2, 1], 3863).into()));
+        }
+        let rate = Rate { per_second: 1, burst: 2 };
+        if self.tight {
+            config.rates =
+                AsapRates { registrations: rate, resolutions: rate, unreachable_reports: rate, errors: rate };
+        }
         if self.peers {
+            if self.tight {
+                config.enrp.rates = EnrpRates { tables: rate, lists: rate, presences: rate, errors: rate };
+            }
             config.enrp.transport.push((Link::Tcp, ([192, 0, 2, 1], 9901).into()));
             config.enrp.multicast = bit(0);
             config.enrp.table_page_len = 150;
-            config.enrp.compat = if bit(7) { Compat::Auto } else { Compat::Rfc };
+            config.enrp.compat = match bit(7) {
+                _ if self.rsplib => Compat::Rsplib,
+                true => Compat::Auto,
+                false => Compat::Rfc,
+            };
         }
         config
     }
@@ -151,7 +172,8 @@ impl Setting {
 
 pub fn ops(data: &[u8]) {
     let Some((&[kind, flags], rest)) = data.split_first_chunk() else { return };
-    let setting = Setting { growable: kind & 1 == 1, peers: kind & 2 == 2, flags };
+    let bit = |n: u8| kind >> n & 1 == 1;
+    let setting = Setting { growable: bit(0), peers: bit(1), tight: bit(2), rsplib: bit(3), lonely: bit(4), flags };
     let config = setting.config();
     if setting.growable {
         let limits = RegistrarLimits {
@@ -171,7 +193,7 @@ pub fn ops(data: &[u8]) {
 }
 
 fn run(mut registrar: Registrar<'_>, room: Room, config: RegistrarConfig, setting: Setting, data: &[u8]) {
-    if setting.peers {
+    if setting.peers && !setting.lonely {
         for n in [2, 3] {
             assert!(registrar.add_peer(Link::Tcp, &[([192, 0, 2, n], 9901).into()]));
         }
@@ -182,13 +204,15 @@ fn run(mut registrar: Registrar<'_>, room: Room, config: RegistrarConfig, settin
     for ppid in [Ppid::Asap, if setting.peers { Ppid::Enrp } else { Ppid::Asap }] {
         world.connect(None, Link::Sctp, ppid, &[([192, 0, 2, 2], 9901).into()]);
     }
-    // Elements answer their keep-alives at once.
-    let mut prompt = false;
+    let mut prompt = Prompt::default();
     world.outcome(Cause::Other);
     each_op(data, |source| {
         let outcome = one(&mut world, source, setting, &mut prompt);
         check(&mut world, &mut model, &room, &outcome);
-        if prompt {
+        answer(&mut world, source, &mut prompt, outcome.sent.clone(), |world, outcome| {
+            check(world, &mut model, &room, outcome);
+        });
+        if prompt.elements {
             let asked = outcome.sent.iter().filter_map(|sent| match (sent.to, sent.message()) {
                 (Destination::Assoc(to), Message::Asap(AsapMessage::EndpointKeepAlive(asked))) => {
                     Some((to, asked.pool_handle, asked.id?))
@@ -211,7 +235,7 @@ fn one(
     world: &mut World<Registrar<'_>>,
     source: &mut Source<'_>,
     setting: Setting,
-    prompt: &mut bool,
+    prompt: &mut Prompt,
 ) -> Outcome<RegistrarEvent> {
     match source.u8() {
         op @ ..0x90 => {
@@ -227,7 +251,7 @@ fn one(
         }
         0x90..0x98 => {
             if source.flag() {
-                *prompt = !*prompt;
+                prompt.elements = !prompt.elements;
             } else {
                 let ppid = if setting.peers && source.flag() { Ppid::Enrp } else { Ppid::Asap };
                 world.connect(None, Link::Tcp, ppid, &[([192, 0, 2, 2], 9901).into()]);
@@ -250,7 +274,93 @@ fn one(
             world.host.call(|registrar, now| registrar.leave(now));
             world.outcome(Cause::Other)
         }
+        0xf0..0xf8 if setting.peers => prompt.peer(world, source),
+        0xf8..0xfc => {
+            let request =
+                HandleResolution { subscribe: source.flag(), pool_handle: source.handle(), wanted_items: None };
+            match (world.pick(source.u8()), Message::Asap(request.into()).bytes()) {
+                (Some(assoc), Some(bytes)) if assoc.ppid == Ppid::Asap => world.last_words(assoc, &bytes),
+                _ => world.outcome(Cause::Other),
+            }
+        }
+        0xfc..=0xff => match world.pick(source.u8()) {
+            Some(assoc) => {
+                let (link, peer) = (source.link(), source.socket_addr());
+                world.supplant(assoc, link, peer)
+            }
+            None => world.outcome(Cause::Other),
+        },
         _ => world.happen(source),
+    }
+}
+
+/// Who answers at once.
+#[derive(Default)]
+struct Prompt {
+    /// Elements answer their keep-alives.
+    elements: bool,
+    /// These peers what they are asked.
+    peers: Vec<(Assoc, ServerId)>,
+}
+
+impl Prompt {
+    /// A peer comes that answers from now on, or falls silent.
+    fn peer(&mut self, world: &mut World<Registrar<'_>>, source: &mut Source<'_>) -> Outcome<RegistrarEvent> {
+        let n = source.below(3);
+        let sender = ServerId(SERVERS[usize::from(n) + 1]);
+        let known = self.peers.len();
+        self.peers.retain(|(_, id)| *id != sender);
+        let at = ([192, 0, 2, n + 2], 9901).into();
+        let connected =
+            if self.peers.len() == known { world.connect(None, Link::Tcp, Ppid::Enrp, &[at]) } else { None };
+        let Some(id) = connected else { return world.outcome(Cause::Other) };
+        let assoc = Assoc { id, ppid: Ppid::Enrp };
+        self.peers.push((assoc, sender));
+        // Where there is no place for it, it is turned away.
+        let outcome = world.outcome(Cause::Other);
+        if !world.is_open(id) {
+            return outcome;
+        }
+        let server_information = Some(ServerInformation { id: sender, transport: Transport::Tcp(at) });
+        let presence = Presence { reply_required: source.flag(), checksum: None, server_information };
+        let presence = EnrpMessage { sender, receiver: ServerId::NONE, body: presence.into() };
+        let mut said = world.message(assoc, &Message::Enrp(presence).bytes().expect("it is short"));
+        said.sent.splice(0..0, outcome.sent);
+        said
+    }
+}
+
+/// What peers are asked they answer, with what they are asked then, too.
+fn answer(
+    world: &mut World<Registrar<'_>>,
+    source: &mut Source<'_>,
+    prompt: &mut Prompt,
+    mut sent: Vec<Sent>,
+    mut check: impl FnMut(&mut World<Registrar<'_>>, &Outcome<RegistrarEvent>),
+) {
+    // There are handle tables without end.
+    for _ in 0..4 {
+        for one in std::mem::take(&mut sent) {
+            prompt.peers.retain(|(assoc, _)| world.is_open(assoc.id));
+            let peer = prompt.peers.iter().find(|(assoc, _)| one.to == Destination::Assoc(assoc.id));
+            let (Some((assoc, sender)), Message::Enrp(asked)) = (peer.copied(), one.message()) else { continue };
+            let body = match asked.body {
+                EnrpBody::Presence(Presence { reply_required: true, .. }) => {
+                    let own = world.host.machine.handlespace().checksum(sender);
+                    let checksum = Some(if source.flag() { source.u16() } else { own });
+                    Presence { reply_required: false, checksum, server_information: None }.into()
+                }
+                EnrpBody::HandleTableRequest(_) => source.table().into(),
+                EnrpBody::ListRequest(_) => source.list().into(),
+                EnrpBody::InitTakeover(InitTakeover { target }) => InitTakeoverAck { target }.into(),
+                _ => continue,
+            };
+            let reply = EnrpMessage { sender, receiver: asked.sender, body };
+            let Some(bytes) = Message::Enrp(reply).bytes() else { continue };
+            let outcome = world.message(assoc, &bytes);
+            check(world, &outcome);
+            sent.extend(outcome.sent);
+        }
     }
 }
 
@@ -261,6 +371,14 @@ fn check(world: &mut World<Registrar<'_>>, model: &mut Model, room: &Room, outco
     assert!(handlespace.pools() <= room.pools && handlespace.elements() <= room.elements, "storage bounds hold");
     assert!(registrar.subscriptions() <= room.subscriptions, "storage bounds hold");
     assert!(registrar.peers().count() <= room.peers, "storage bounds hold");
+    for peer in registrar.peers() {
+        assert!(peer.id != registrar.id() && !peer.state.text().is_empty());
+    }
+    for event in &outcome.events {
+        if let RegistrarEvent::Removed { reason, .. } = event {
+            assert!(!reason.text().is_empty());
+        }
+    }
     for sent in &outcome.sent {
         assert!(sent.bytes.len() <= MAX_MESSAGE_LEN + 1);
         if let Message::Enrp(message) = sent.message() {

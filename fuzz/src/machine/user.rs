@@ -2,23 +2,26 @@
 
 use rserpool_core::wire::PoolHandle;
 use rserpool_core::wire::asap::HandleResolutionResponse;
-use rserpool_core::{Home, Instant, PoolUser, UserStorage};
+use rserpool_core::{Home, Instant, PoolUser, Unresolved, UserEvent, UserStorage};
 
-use super::endpoint::{Answers, Endpoint, LIMITS, at_home, config, configured, id, speak};
+use super::endpoint::{Answers, Endpoint, LIMITS, announced, at_home, config, configured, id, last_words, speak};
 use super::host::Subject;
 use super::world::{Cause, World, each_op};
 use crate::wire::generate::POOLS;
 use crate::wire::message::Message;
 
-/// What the user knows of each pool: whether it waits for an answer, and the elements.
-type Known = (bool, Vec<u32>);
+/// What the user knows of each pool: whether it waits for an answer, what came last, and the elements.
+type Known = (bool, Option<Result<(), Unresolved>>, Option<u32>, Vec<u32>);
 
 impl Subject for PoolUser<'_> {
     type State = (Option<Home>, Vec<Option<Known>>);
     const SPEAKS_ENRP: bool = false;
 
     fn state(&self) -> Self::State {
-        let known = |pool: &[u8]| self.find(pool).map(|at| (self.is_pending(at), Endpoint::elements(self, at)));
+        let known = |pool: &[u8]| {
+            let at = self.find(pool)?;
+            Some((self.is_pending(at), self.answer(at), self.policy_type(at), Endpoint::elements(self, at)))
+        };
         (self.home(), POOLS.into_iter().map(known).collect())
     }
 }
@@ -59,11 +62,14 @@ fn run(machine: PoolUser<'_>, data: &[u8]) {
                     true => machine.subscribe(now, pool.as_bytes()),
                     false => machine.resolve(now, pool.as_bytes()),
                 });
-                if let Ok((at, _)) = resolved {
-                    let machine = &world.host.machine;
-                    assert_eq!(machine.pool_handle(at), Some(pool.as_bytes()));
-                    assert_eq!(machine.find(pool.as_bytes()), Some(at));
-                    answers.resolved(at, pool.as_bytes());
+                match resolved {
+                    Ok((at, _)) => {
+                        let machine = &world.host.machine;
+                        assert_eq!(machine.pool_handle(at), Some(pool.as_bytes()));
+                        assert_eq!(machine.find(pool.as_bytes()), Some(at));
+                        answers.resolved(at, pool.as_bytes());
+                    }
+                    Err(error) => drop(error.to_string()),
                 }
                 world.outcome(Cause::Other)
             }
@@ -86,8 +92,15 @@ fn run(machine: PoolUser<'_>, data: &[u8]) {
                 }
                 world.outcome(Cause::Other)
             }
+            0xf0..0xf8 => announced(&mut world, source),
+            0xf8..=0xff => last_words(&mut world, source),
             _ => world.happen(source),
         };
+        for event in &outcome.events {
+            if let UserEvent::Unresolved(_, why) = event {
+                let _ = why.to_string();
+            }
+        }
         answers.check(&world, &outcome);
     });
 }

@@ -125,6 +125,31 @@ impl<M: Subject> World<M> {
         self.outcome(Cause::Message { assoc: id, ppid, bytes: bytes.to_vec(), done })
     }
 
+    /// A message, and the association ends before there was time to do what came of it.
+    pub fn last_words(&mut self, assoc: Assoc, bytes: &[u8]) -> Outcome<M::Event> {
+        let Assoc { id, ppid } = assoc;
+        for _ in 0..2 {
+            // The second one finds a machine that may be busy.
+            self.host.input_undrained(Input::Message { assoc: id, ppid, bytes });
+        }
+        self.closed(id);
+        let mut outcome = self.outcome(Cause::Message { assoc: id, ppid, bytes: bytes.to_vec(), done: Ok(()) });
+        outcome.closed.push(id);
+        outcome
+    }
+
+    /// An association takes the place of another one whose end nobody has told.
+    pub fn supplant(&mut self, assoc: Assoc, link: Link, peer: SocketAddr) -> Outcome<M::Event> {
+        let slot = assoc.id.slot;
+        self.generations[slot as usize] += 1;
+        let id = AssocId { slot, generation: self.generations[slot as usize] };
+        self.slots[slot as usize] = Some(Assoc { id, ppid: assoc.ppid });
+        let _ = self.host.input(Input::Connected { assoc: id, dial: None, link, peer: &[peer] });
+        let mut outcome = self.outcome(Cause::Other);
+        outcome.closed.push(assoc.id);
+        outcome
+    }
+
     /// One of the happenings that all machines know.
     pub fn happen(&mut self, source: &mut Source<'_>) -> Outcome<M::Event> {
         let cause = match source.below(16) {
@@ -204,7 +229,12 @@ impl<M: Subject> World<M> {
         let input = match source.below(5) {
             0 => Input::Closed { assoc },
             1 => Input::SendFailed { assoc },
-            2 => Input::ConnectFailed { dial: DialId(source.u32()) },
+            2 => {
+                let dial = DialId(source.u32());
+                // By chance it can be one that is there: then it has failed.
+                self.dials.remove(&dial);
+                Input::ConnectFailed { dial }
+            }
             3 => Input::Message { assoc, ppid: Ppid::Asap, bytes: &[5, 0, 0, 9, 0, 9, 0, 5, b'a'] },
             _ => Input::Message { assoc, ppid: Ppid::Enrp, bytes: &[5, 0, 0, 12, 0, 0, 0, 0x12, 0, 0, 0, 0] },
         };

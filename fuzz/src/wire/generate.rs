@@ -290,10 +290,7 @@ impl<'a> Source<'a> {
             .into(),
             8 => EndpointKeepAliveAck { pool_handle: self.handle(), id: self.pe_id() }.into(),
             9 => EndpointUnreachable { pool_handle: self.handle(), id: self.pe_id() }.into(),
-            10 => {
-                let server = self.server_id();
-                ServerAnnounce { server, transports: List::new(self.several(0, 4, Self::control_transport)) }.into()
-            }
+            10 => self.announce().into(),
             11 => Cookie { cookie: self.bytes() }.into(),
             12 => CookieEcho { cookie: self.bytes() }.into(),
             13 => {
@@ -332,11 +329,23 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn table(&mut self) -> HandleTableResponse<'a> {
+    /// What a registrar says to all.
+    pub fn announce(&mut self) -> ServerAnnounce<'a> {
+        let server = self.server_id();
+        ServerAnnounce { server, transports: List::new(self.several(0, 4, Self::control_transport)) }
+    }
+
+    pub fn table(&mut self) -> HandleTableResponse<'a> {
         let (more, rejected) = (self.flag(), self.rare());
         let entry = |s: &mut Self| HandleTableEntry { pool_handle: s.handle(), elements: s.elements() };
         let entries = if rejected { &[] } else { self.several(0, 3, entry) };
         HandleTableResponse { more, rejected, entries: PoolEntries::new(entries) }
+    }
+
+    pub fn list(&mut self) -> ListResponse<'a> {
+        let rejected = self.rare();
+        let servers = if rejected { &[] } else { self.several(0, 4, Self::server_information) };
+        ListResponse { rejected, servers: List::new(servers) }
     }
 
     pub fn enrp(&mut self) -> EnrpMessage<'a> {
@@ -350,11 +359,7 @@ impl<'a> Source<'a> {
                 HandleUpdate { takeover_suggested, action, pool_handle, element }.into()
             }
             5 => ListRequest.into(),
-            6 => {
-                let rejected = self.rare();
-                let servers = if rejected { &[] } else { self.several(0, 4, Self::server_information) };
-                ListResponse { rejected, servers: List::new(servers) }.into()
-            }
+            6 => self.list().into(),
             7 => InitTakeover { target: self.server_id() }.into(),
             8 => InitTakeoverAck { target: self.server_id() }.into(),
             9 => TakeoverServer { target: self.server_id() }.into(),
