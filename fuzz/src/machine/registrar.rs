@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rserpool_core::handlespace::Handlespace;
 use rserpool_core::wire::asap::{EndpointKeepAliveAck, HandleResolution};
-use rserpool_core::wire::enrp::{EnrpBody, InitTakeover, InitTakeoverAck, Presence};
+use rserpool_core::wire::enrp::{EnrpBody, InitTakeover, InitTakeoverAck, Presence, TakeoverServer};
 use rserpool_core::wire::{AsapMessage, EnrpMessage, MAX_MESSAGE_LEN, ServerInformation, Transport};
 use rserpool_core::{
     AsapRates, Compat, Destination, EnrpRates, Input, Instant, Link, Ppid, Rate, Registrar, RegistrarConfig,
@@ -274,6 +274,12 @@ fn one(
             world.host.call(|registrar, now| registrar.leave(now));
             world.outcome(Cause::Other)
         }
+        0xa9 if setting.peers => {
+            let (link, at) = (source.link(), [source.socket_addr(), source.socket_addr()]);
+            let count = usize::from(source.below(3));
+            world.host.call(|registrar, _| registrar.add_peer(link, &at[..count]));
+            world.outcome(Cause::Other)
+        }
         0xf0..0xf8 if setting.peers => prompt.peer(world, source),
         0xf8..0xfc => {
             let request =
@@ -352,7 +358,12 @@ fn answer(
                 }
                 EnrpBody::HandleTableRequest(_) => source.table().into(),
                 EnrpBody::ListRequest(_) => source.list().into(),
-                EnrpBody::InitTakeover(InitTakeover { target }) => InitTakeoverAck { target }.into(),
+                EnrpBody::InitTakeover(InitTakeover { target }) => match source.below(6) {
+                    // It wants to do it itself, or has done so.
+                    4 => InitTakeover { target }.into(),
+                    5 => TakeoverServer { target }.into(),
+                    _ => InitTakeoverAck { target }.into(),
+                },
                 _ => continue,
             };
             let reply = EnrpMessage { sender, receiver: asked.sender, body };

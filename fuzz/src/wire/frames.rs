@@ -32,7 +32,10 @@ fn framed<'a>(limit: usize, pieces: impl Iterator<Item = &'a [u8]>) -> Framed {
                     held.drain(..consumed);
                 }
                 Ok(None) => break,
-                Err(error) => return (messages, Err(error)),
+                Err(error) => {
+                    assert!(!error.to_string().is_empty());
+                    return (messages, Err(error));
+                }
             }
         }
     }

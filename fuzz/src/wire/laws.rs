@@ -18,6 +18,8 @@ pub fn message(ppid: Ppid, bytes: &[u8]) {
             assert!(emitted.len() <= padded_len(bytes.len()), "not more than what came");
             roundtrip(&message);
             let _ = format!("{message:?}");
+            assert_ne!(message.name(), "unknown");
+            assert!(message.causes().all(|cause| !cause.to_string().is_empty()));
         }
         Err(error) => refused(error, bytes),
     }
@@ -26,7 +28,8 @@ pub fn message(ppid: Ppid, bytes: &[u8]) {
 /// A message is emitted in the length that was predicted, and parsed back to the same.
 pub fn roundtrip(message: &Message<'_>) {
     let Some(bytes) = message.bytes() else {
-        assert_eq!(message.emit(&mut []), Err(EmitError::TooLong), "no buffer would do");
+        let error = message.emit(&mut []).unwrap_err();
+        assert_eq!(error, EmitError::TooLong, "no buffer would do: {error}");
         return;
     };
     layout::check(message.ppid(), &bytes);
@@ -70,7 +73,7 @@ pub fn parameter(bytes: &[u8]) {
 }
 
 macro_rules! alone {
-    ($name:ident, $ty:ident) => {
+    ($name:ident, $ty:ident, $text:expr) => {
         pub fn $name(value: &$ty<'_>, at_most: usize) {
             let mut buf = vec![0xff; value.encoded_len()];
             let len = buf.len();
@@ -84,12 +87,14 @@ macro_rules! alone {
             assert!($ty::parse(&emitted[..len - 1]).is_err());
             assert_eq!(value.emit(&mut vec![0; len - 1]), Err(EmitError::BufferTooSmall { needed: len }));
             let _ = format!("{value:?}");
+            let text: fn(&$ty<'_>) -> String = $text;
+            assert!(!text(value).is_empty());
         }
     };
 }
-alone!(transport_alone, Transport);
-alone!(policy_alone, Policy);
-alone!(element_alone, PoolElementParam);
+alone!(transport_alone, Transport, |transport| transport.kind().to_string());
+alone!(policy_alone, Policy, |policy| policy.to_string());
+alone!(element_alone, PoolElementParam, |element| format!("{}, for {}", element.id, element.lifetime));
 
 /// An error points into the bytes, and can be told.
 fn refused(error: ParseError<'_>, bytes: &[u8]) {

@@ -1,6 +1,8 @@
 //! A message of either protocol.
 
 use rserpool_core::Ppid;
+use rserpool_core::wire::cause::Cause;
+use rserpool_core::wire::enrp::EnrpBody;
 use rserpool_core::wire::{AsapMessage, EmitError, EnrpMessage, ParseError, Parsed};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +28,23 @@ impl<'a> Message<'a> {
             Message::Asap(_) => Ppid::Asap,
             Message::Enrp(_) => Ppid::Enrp,
         }
+    }
+
+    pub fn name(&self) -> &'static str {
+        match self {
+            Message::Asap(message) => message.name(),
+            Message::Enrp(message) => message.name(),
+        }
+    }
+
+    /// What an error message tells, in any other one nothing.
+    pub fn causes(&self) -> impl Iterator<Item = Cause<'a>> {
+        let error = match self {
+            Message::Asap(AsapMessage::Error(message)) => Some(message.error),
+            Message::Enrp(EnrpMessage { body: EnrpBody::Error(message), .. }) => Some(message.error),
+            _ => None,
+        };
+        error.into_iter().flat_map(|error| error.causes())
     }
 
     pub fn emit<'b>(&self, buf: &'b mut [u8]) -> Result<&'b [u8], EmitError> {
