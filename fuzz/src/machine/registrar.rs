@@ -120,7 +120,7 @@ const GROWN: Room = Room { pools: 4, elements: 7, peers: 4, subscriptions: 4, ha
 struct Setting {
     growable: bool,
     peers: bool,
-    /// Little may be asked for in a second.
+    /// Little may be asked for in a second, and few reports are enough.
     tight: bool,
     /// The peers are rsplib's, whatever they say.
     rsplib: bool,
@@ -151,6 +151,8 @@ impl Setting {
         }
         let rate = Rate { per_second: 1, burst: 2 };
         if self.tight {
+            // Each reporter counts once, and there are few.
+            config.max_bad_pe_report = 1;
             config.rates =
                 AsapRates { registrations: rate, resolutions: rate, unreachable_reports: rate, errors: rate };
         }
