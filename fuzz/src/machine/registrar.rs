@@ -120,12 +120,13 @@ const GROWN: Room = Room { pools: 4, elements: 7, peers: 4, subscriptions: 4, ha
 struct Setting {
     growable: bool,
     peers: bool,
-    /// Little may be asked for in a second.
+    /// Little may be asked for in a second, and few reports are enough.
     tight: bool,
     /// The peers are rsplib's, whatever they say.
     rsplib: bool,
     /// No peer is known by configuration.
     lonely: bool,
+    sctp: bool,
     flags: u8,
 }
 
@@ -150,6 +151,8 @@ impl Setting {
         }
         let rate = Rate { per_second: 1, burst: 2 };
         if self.tight {
+            // Each reporter counts once, and there are few.
+            config.max_bad_pe_report = 1;
             config.rates =
                 AsapRates { registrations: rate, resolutions: rate, unreachable_reports: rate, errors: rate };
         }
@@ -157,7 +160,8 @@ impl Setting {
             if self.tight {
                 config.enrp.rates = EnrpRates { tables: rate, lists: rate, presences: rate, errors: rate };
             }
-            config.enrp.transport.push((Link::Tcp, ([192, 0, 2, 1], 9901).into()));
+            let link = if self.sctp { Link::Sctp } else { Link::Tcp };
+            config.enrp.transport.push((link, ([192, 0, 2, 1], 9901).into()));
             config.enrp.multicast = bit(0);
             config.enrp.table_page_len = 150;
             config.enrp.compat = match bit(7) {
@@ -173,7 +177,8 @@ impl Setting {
 pub fn ops(data: &[u8]) {
     let Some((&[kind, flags], rest)) = data.split_first_chunk() else { return };
     let bit = |n: u8| kind >> n & 1 == 1;
-    let setting = Setting { growable: bit(0), peers: bit(1), tight: bit(2), rsplib: bit(3), lonely: bit(4), flags };
+    let setting =
+        Setting { growable: bit(0), peers: bit(1), tight: bit(2), rsplib: bit(3), lonely: bit(4), sctp: bit(5), flags };
     let config = setting.config();
     if setting.growable {
         let limits = RegistrarLimits {
