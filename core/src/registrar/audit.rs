@@ -98,7 +98,7 @@ impl Registrar<'_> {
         if busy < MAX_AT_ONCE && self.startup.is_serving() { next } else { Idx::NIL }
     }
 
-    /// The next request to a peer, if one is due. `turn`: of those that wait, the one that begins. Time-outs are taken up.
+    /// The next request to a peer, if one is due. `turn`: of those that wait, the one that begins.
     pub(super) fn poll_sync(&mut self, to: Idx, turn: Idx, buf: &mut [u8]) -> Option<Result<usize, EmitError>> {
         let now = self.now;
         let peer = self.peers.at(to);
@@ -125,12 +125,19 @@ impl Registrar<'_> {
                 }
                 Some(written)
             }
-            Sync::Awaiting { own_only, until } if until <= now => {
-                debug!("no answer from {} about its handle table", peer.id);
-                self.sync_failed(to, own_only);
-                None
-            }
             Sync::Awaiting { .. } => None,
+        }
+    }
+
+    /// The handle table that was asked for does not come.
+    pub(super) fn expire_sync(&mut self, at: Idx, now: Instant) {
+        let peer = self.peers.at(at);
+        if let Sync::Awaiting { own_only, until } = peer.sync
+            && until <= now
+            && peer.assoc.is_some()
+        {
+            debug!("no answer from {} about its handle table", peer.id);
+            self.sync_failed(at, own_only);
         }
     }
 

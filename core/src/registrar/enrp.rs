@@ -159,6 +159,7 @@ impl Registrar<'_> {
         self.expire_claims(now);
         let mut at = self.peers.after(Idx::NIL);
         while at.is_some() {
+            self.expire_sync(at, now);
             self.poll_peer_state(at, now);
             at = self.peers.after(at);
         }
