@@ -8,7 +8,7 @@ use rserpool_core::wire::{Policy, PoolElementParam};
 use super::corpus::{GHOST, POOL, announcement, presence};
 use super::stage::{GOOD, Outcome, Setup, Stage};
 use super::volley;
-use crate::scene::{element, registration, resolution, unreachable};
+use crate::scene::{at, element, registration, resolution, unreachable};
 
 /// How many connections attack at once.
 const CONNECTIONS: u32 = 4;
@@ -139,6 +139,21 @@ pub(super) fn of_presences() -> Outcome {
         format!(
             "{sent} datagrams, each of another registrar; {known} of them in the peer list, {still} with the newcomer"
         )
+    })
+}
+
+pub(super) fn by_unicast() -> Outcome {
+    const EACH: u32 = 10_000;
+    Stage::start(&Setup::multicast()).endures(|stage| {
+        let before = stage.counted("messages in");
+        let [announced, present] = stage.groups.map(|group| at(group.port()));
+        let mut sent = volley::datagrams(announced, (1..=EACH).map(|n| announcement(ServerId(GHOST.0 + n))));
+        sent += volley::datagrams(present, (1..=EACH).map(|n| presence(ServerId(GHOST.0 + n), true, 7)));
+        let status = stage.status();
+        assert!(status.peers.iter().all(|peer| peer.id == stage.far_id().0), "{:?}", status.peers);
+        let heard = stage.counted("messages in") - before;
+        assert!(heard < u64::from(EACH), "{heard} messages");
+        format!("{sent} datagrams, none of them heard")
     })
 }
 

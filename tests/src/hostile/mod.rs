@@ -11,6 +11,7 @@ mod mutate;
 pub mod probe;
 pub mod registrar;
 pub mod report;
+mod sctp;
 pub mod stage;
 mod tables;
 pub mod usage;
@@ -18,6 +19,7 @@ mod volley;
 
 use std::io::{ErrorKind, Read};
 
+pub use sctp::OVER_SCTP;
 pub use stage::Outcome;
 
 use crate::scene::Peer;
@@ -126,6 +128,11 @@ pub const ATTACKS: &[Attack] = &[
         "a flood of presences by multicast, each of another registrar",
         floods::of_presences,
         "`RegistrarLimits::peers`; one that nobody has heard makes room for one that connects",
+    ),
+    attack(
+        "announcements and presences by unicast to the port of the groups",
+        floods::by_unicast,
+        "what listens there has the group's address (IPv4), or is in it",
     ),
     attack(
         "associations of ever new registrars",

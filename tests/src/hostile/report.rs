@@ -1,10 +1,11 @@
 //! `docs/robustness.md`: the attacks and what came of them, as a table.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ATTACKS, Attack, Outcome};
+use super::{ATTACKS, Attack, OVER_SCTP, Outcome};
 
 /// Where the document is.
 pub fn path() -> PathBuf {
@@ -12,16 +13,43 @@ pub fn path() -> PathBuf {
 }
 
 const HEAD: &str = include_str!("head.md");
+const TABLE: &str = "| Attack | What it did | Served meanwhile | Median | Worst | Memory before, after | Bounded by |\n\
+                     | --- | --- | --- | --- | --- | --- | --- |\n";
+const SCTP: &str = include_str!("sctp.md");
 const TAIL: &str = include_str!("tail.md");
 
-/// The document.
+/// The document. What it has about SCTP stays.
 pub fn document(outcomes: &[Outcome]) -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let profile = if cfg!(debug_assertions) { "without optimisation" } else { "optimised" };
-    let mut text = HEAD.replace("CORES", &cores.to_string()).replace("PROFILE", profile);
-    text += "| Attack | What it did | Served meanwhile | Median | Worst | Memory before, after | Bounded by |\n";
-    text += "| --- | --- | --- | --- | --- | --- | --- |\n";
-    for (attack, outcome) in ATTACKS.iter().zip(outcomes) {
+    let head = HEAD.replace("CORES", &cores.to_string()).replace("PROFILE", profile);
+    let before = fs::read_to_string(path()).unwrap_or_default();
+    let (_, over_sctp, _) = parts(&before);
+    [&head, TABLE, &rows(ATTACKS, outcomes), over_sctp, TAIL].concat()
+}
+
+/// Puts the rows about SCTP into the document.
+///
+/// # Panics
+/// There is no document, or it cannot be written.
+pub fn write_over_sctp(outcomes: &[Outcome]) {
+    let before = fs::read_to_string(path()).expect("a document");
+    let (head, _, tail) = parts(&before);
+    let text = [head, SCTP, TABLE, &rows(OVER_SCTP, outcomes), tail].concat();
+    fs::write(path(), text).expect("a document that can be written");
+}
+
+/// What comes before the section about SCTP, the section, and what follows.
+fn parts(document: &str) -> (&str, &str, &str) {
+    let next = document.find("\n## Clocks\n").unwrap_or(document.len());
+    let (before, tail) = document.split_at(next);
+    let (head, over_sctp) = before.split_at(before.find("\n## Over SCTP\n").unwrap_or(next));
+    (head, over_sctp, tail)
+}
+
+fn rows(attacks: &[Attack], outcomes: &[Outcome]) -> String {
+    let mut text = String::new();
+    for (attack, outcome) in attacks.iter().zip(outcomes) {
         let Outcome { did, service, usage: [before, after] } = outcome;
         let (median, worst) = (millis(service.median()), millis(service.worst()));
         let memory = format!("{:.1}, {:.1} MiB", mib(before.memory), mib(after.memory));
@@ -32,7 +60,7 @@ pub fn document(outcomes: &[Outcome]) -> String {
             attack.name, attack.bounded_by
         );
     }
-    text + TAIL
+    text
 }
 
 fn millis(time: Duration) -> String {
@@ -51,7 +79,7 @@ pub fn difference(document: &str) -> Option<String> {
         let is_attack = cells.len() == 7 && !matches!(cells[0], "Attack" | "---");
         is_attack.then(|| (cells[0].to_owned(), cells[6].to_owned()))
     });
-    for Attack { name, bounded_by, .. } in ATTACKS {
+    for Attack { name, bounded_by, .. } in ATTACKS.iter().chain(OVER_SCTP) {
         match rows.next() {
             Some((named, bound)) if (named.as_str(), bound.as_str()) == (name, bounded_by) => {}
             other => return Some(format!("{name:?}, bounded by {bounded_by:?}: the document has {other:?}")),

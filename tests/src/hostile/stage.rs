@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rserpool_core::PeId;
+use rserpool_core::{Link, PeId};
 use rserpool_std::status::RegistrarStatus;
 use rserpool_std::{
     EndpointOptions, PoolElement, PoolUser, RegistrarOptions, RegistrarServer, Registration, Service, control,
@@ -37,6 +37,8 @@ pub struct Setup {
     pub peered: bool,
     /// Whether the registrar is attacked while it starts.
     pub starting: bool,
+    /// Whether all of it is over SCTP: where the kernel has it, and is slow.
+    pub sctp: bool,
     /// The port of the multicast groups over loopback.
     pub multicast: Option<u16>,
 }
@@ -137,6 +139,7 @@ pub struct Stage {
     pub asap: SocketAddr,
     /// Where registrars connect.
     pub enrp: SocketAddr,
+    sctp: bool,
     /// The groups of ASAP and ENRP.
     pub groups: [SocketAddr; 2],
     /// The good element.
@@ -160,7 +163,11 @@ impl Stage {
         // One that waits for elements to be taken over, or for peers to be forgotten, does not wait for minutes.
         arguments.extend(["--enrp-listen", "127.0.0.1:0", "--peer-heartbeat-cycle", "300ms"]);
         arguments.extend(["--max-time-last-heard", "1s", "--max-time-no-response", "1s"]);
-        arguments.extend(["--keep-alive-interval", "500ms", "--keep-alive-timeout", "4s"]);
+        let timeout = if setup.sctp { "15s" } else { "4s" };
+        arguments.extend(["--keep-alive-interval", "500ms", "--keep-alive-timeout", timeout]);
+        if setup.sctp {
+            arguments.extend(["--transport", "sctp"]);
+        }
         if setup.multicast.is_some() {
             arguments.extend(["--group", &asap_group, "--enrp-group", &enrp_group, "--interface", "127.0.0.1"]);
         }
@@ -178,8 +185,9 @@ impl Stage {
             text.rsplit('/').next().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{text}"))
         };
         let (asap, enrp) = (address(&status.listening), address(&status.enrp_listening));
-        let (element, id) = good(asap, GOOD);
-        let mut stage = Stage { process, control, asap, enrp, groups, id, _element: element, far: None };
+        let (element, id) = good(options(asap, setup.sctp), GOOD);
+        let sctp = setup.sctp;
+        let mut stage = Stage { process, control, asap, enrp, sctp, groups, id, _element: element, far: None };
         if setup.peered {
             stage.far = Some(stage.far(enrp));
         }
@@ -191,7 +199,7 @@ impl Stage {
 
     fn far(&self, peer: SocketAddr) -> Far {
         let registrar = self.another(peer);
-        let (element, _) = good(registrar.local_addr(), FAR);
+        let (element, _) = good(endpoint(&[registrar.local_addr()]), FAR);
         Far { registrar, _element: element }
     }
 
@@ -251,7 +259,7 @@ impl Stage {
     /// # Panics
     /// It cannot be.
     pub fn user(&self) -> PoolUser {
-        PoolUser::new(endpoint(&[self.asap])).expect("a user")
+        PoolUser::new(options(self.asap, self.sctp)).expect("a user")
     }
 
     /// Whether there is nothing and nobody but those who behave.
@@ -285,8 +293,9 @@ impl Stage {
             assert!(std::time::Instant::now() < deadline, "not as before: {:#?}", self.status());
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        // The user's association is gone with it.
-        until("the descriptors to be closed", || self.usage().descriptors < before.descriptors);
+        // The user's association is gone with it; those of SCTP share one.
+        let descriptors = before.descriptors - usize::from(!self.sctp);
+        until("the descriptors to be closed", || self.usage().descriptors <= descriptors);
         let after = self.usage();
         assert!(after.memory <= before.memory + SLACK, "it has grown from {before:?} to {after:?}");
         let user = self.user();
@@ -306,13 +315,23 @@ impl Drop for Stage {
 }
 
 /// A well-behaved element.
-fn good(registrar: SocketAddr, pool: &'static str) -> (PoolElement, PeId) {
-    let element = PoolElement::new(endpoint(&[registrar])).expect("an element");
+fn good(options: EndpointOptions, pool: &'static str) -> (PoolElement, PeId) {
+    let element = PoolElement::new(options).expect("an element");
     let registration: Registration<'_> = element.register(&Service::tcp(pool, at(7))).expect("a registration");
     let id = registration.id().expect("a driver").expect("an identifier");
     // To drop it would deregister.
     std::mem::forget(registration);
     (element, id)
+}
+
+/// Options of those who behave.
+fn options(registrar: SocketAddr, sctp: bool) -> EndpointOptions {
+    let mut options = endpoint(&[registrar]);
+    if sctp {
+        options.link = Link::Sctp;
+        options.sctp_addresses = vec![at(0)];
+    }
+    options
 }
 
 /// Options of an endpoint that gives a registrar up soon.

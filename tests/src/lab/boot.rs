@@ -109,7 +109,7 @@ pub(super) fn guest(dir: &Path, test: &str, limit: Duration) -> Result<(), Strin
     rserpool();
     let this = env::current_exe().map_err(|error| error.to_string())?;
     let mut command = String::from("#!/bin/bash\n");
-    for name in ["RUST_LOG", "RUST_BACKTRACE", "RSERPOOL_SOAK", COMMAND] {
+    for name in ["RUST_LOG", "RUST_BACKTRACE", "RSERPOOL_SOAK", "RSERPOOL_ATTACK", "RSERPOOL_WRITE_DOCS", COMMAND] {
         if let Ok(value) = env::var(name) {
             let _ = writeln!(command, "export {name}={}", quoted(&value));
         }

@@ -6,6 +6,7 @@
 mod announcements;
 mod association;
 mod cast;
+mod hostile;
 mod links;
 mod load;
 mod peers;
