@@ -9,7 +9,7 @@ use harness::*;
 use rserpool_core::wire::asap::RegistrationResponse;
 use rserpool_core::wire::cause::Cause;
 use rserpool_core::wire::{AsapMessage, Lifetime, OperationError, Policy, Transport};
-use rserpool_core::{ElementEvent, ElementInfo, ElementKey, PeId, RegisterError};
+use rserpool_core::{ElementEvent, ElementInfo, ElementKey, Input, Machine, PeId, Ppid, RegisterError};
 
 /// A pool element whose home is a script; and the script's association with it.
 fn with_script(sim: &mut Sim) -> (NodeId, NodeId, rserpool_core::AssocId) {
@@ -361,4 +361,28 @@ fn elements_move_with_their_host() {
     sim.pe(pe, |pe, now| pe.move_host(now, from, to));
     sim.run_secs(1);
     assert_eq!(sim.count(pe, REGISTRATION), before + 2);
+}
+
+/// T2 of one element expires when an acknowledgement of another one is to be sent. Of the lost home is told first, and then
+/// comes what does not fit into the buffer.
+#[test]
+fn nothing_comes_between_a_message_that_does_not_fit_and_the_same_with_more_room() {
+    for seed in 1..30 {
+        let mut sim = Sim::new(seed);
+        let (registrar, pe, assoc) = with_script(&mut sim);
+        let at_pe = sim.associations(pe)[0];
+        for id in [5, 6] {
+            sim.register(pe, &info_with_id(b"echo", id));
+        }
+        sim.run_secs(1);
+        sim.send(registrar, assoc, granted(b"echo", PeId(6)));
+        sim.run_secs(1);
+        sim.now = sim.now + Duration::from_secs(30);
+        let bytes = bytes_of(keep_alive(b"echo", Some(6), 9, false));
+        // The drain's buffer is too small now and then, and it looks at what comes next.
+        let done =
+            sim.pe(pe, |pe, now| pe.handle(now, Input::Message { assoc: at_pe, ppid: Ppid::Asap, bytes: &bytes }));
+        assert_eq!(done, Ok(()));
+        assert!(sim.told_pe(pe, ElementEvent::HomeLost));
+    }
 }

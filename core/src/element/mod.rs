@@ -287,7 +287,11 @@ impl<'s> PoolElement<'s> {
                 Some(Step::DropHome) => {
                     let change = self.endpoint.drop_home();
                     self.home_changed(change);
-                    continue;
+                    if self.events.is_empty() {
+                        continue;
+                    }
+                    // First it is told. What comes next may be a message that does not fit.
+                    return None;
                 }
                 None => return self.endpoint.poll(buf),
             };

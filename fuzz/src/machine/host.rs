@@ -181,7 +181,7 @@ impl<M: Subject> Host<M> {
                     return;
                 }
             };
-            assert!(wanted.is_none(), "nothing else comes before the message that had no room");
+            assert!(wanted.is_none(), "{act:?} comes before the message that had no room");
             self.acts.push(act);
         }
         panic!("a drain does not end: {:?}", self.acts.len());
