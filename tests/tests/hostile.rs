@@ -2,11 +2,16 @@
 //! table; `RSERPOOL_WRITE_DOCS=1 cargo test -p rserpool-tests --test hostile` makes it anew, and `RSERPOOL_ATTACK=words`
 //! runs the attacks whose names have these words in them.
 
+use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rserpool_tests::hostile::{ATTACKS, Attack, Outcome, report};
 use rserpool_tests::lab::{self, Shape};
+
+/// What comes of each run, where nobody keeps it.
+const THIS_RUN: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/robustness.md");
 
 fn perform(attack: &Attack) -> Outcome {
     let begun = Instant::now();
@@ -30,20 +35,29 @@ fn those_who_behave_are_served_whatever_is_attacked() {
     if is_writing() && only.is_empty() {
         // One at a time, for the numbers.
         let outcomes: Vec<Outcome> = attacks.into_iter().map(perform).collect();
-        std::fs::write(report::path(), report::document(&outcomes)).unwrap();
+        std::fs::write(report::path(), report::document(&report::before(&report::path()), &outcomes)).unwrap();
         return;
     }
     // Most of the time one waits for what was attacked to forget.
     let next = AtomicUsize::new(0);
+    let outcomes: Vec<OnceLock<Outcome>> = attacks.iter().map(|_| OnceLock::new()).collect();
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
-                while let Some(attack) = attacks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    perform(attack);
+                while let Some((attack, outcome)) = {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    attacks.get(at).zip(outcomes.get(at))
+                } {
+                    outcome.set(perform(attack)).expect("the first one");
                 }
             });
         }
     });
+    if only.is_empty() {
+        let outcomes: Vec<Outcome> = outcomes.into_iter().filter_map(OnceLock::into_inner).collect();
+        let written = Path::new(THIS_RUN);
+        std::fs::write(written, report::document(&report::before(written), &outcomes)).unwrap();
+    }
 }
 
 fn is_writing() -> bool {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{ATTACKS, Attack, OVER_SCTP, Outcome};
@@ -18,25 +18,27 @@ const TABLE: &str = "| Attack | What it did | Served meanwhile | Median | Worst 
 const SCTP: &str = include_str!("sctp.md");
 const TAIL: &str = include_str!("tail.md");
 
+/// The document before this run, or one of this run already.
+///
+/// # Panics
+/// There is none.
+pub fn before(written: &Path) -> String {
+    fs::read_to_string(written).or_else(|_| fs::read_to_string(path())).expect("a document")
+}
+
 /// The document. What it has about SCTP stays.
-pub fn document(outcomes: &[Outcome]) -> String {
+pub fn document(before: &str, outcomes: &[Outcome]) -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let profile = if cfg!(debug_assertions) { "without optimisation" } else { "optimised" };
     let head = HEAD.replace("CORES", &cores.to_string()).replace("PROFILE", profile);
-    let before = fs::read_to_string(path()).unwrap_or_default();
-    let (_, over_sctp, _) = parts(&before);
+    let (_, over_sctp, _) = parts(before);
     [&head, TABLE, &rows(ATTACKS, outcomes), over_sctp, TAIL].concat()
 }
 
-/// Puts the rows about SCTP into the document.
-///
-/// # Panics
-/// There is no document, or it cannot be written.
-pub fn write_over_sctp(outcomes: &[Outcome]) {
-    let before = fs::read_to_string(path()).expect("a document");
-    let (head, _, tail) = parts(&before);
-    let text = [head, SCTP, TABLE, &rows(OVER_SCTP, outcomes), tail].concat();
-    fs::write(path(), text).expect("a document that can be written");
+/// The document with other rows about SCTP.
+pub fn with_sctp(before: &str, outcomes: &[Outcome]) -> String {
+    let (head, _, tail) = parts(before);
+    [head, SCTP, TABLE, &rows(OVER_SCTP, outcomes), tail].concat()
 }
 
 /// What comes before the section about SCTP, the section, and what follows.
