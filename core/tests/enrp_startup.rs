@@ -7,7 +7,9 @@ use std::time::Duration;
 use harness::*;
 use rserpool_core::wire::enrp::{HandleTableRequest, ListRequest};
 use rserpool_core::wire::{EnrpBody, EnrpMessage, Policy, PoolElementParam};
-use rserpool_core::{PeId, PeerState, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStorage, ServerId};
+use rserpool_core::{
+    Input, PeId, PeerState, Ppid, Registrar, RegistrarConfig, RegistrarEvent, RegistrarStorage, ServerId,
+};
 
 fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -498,4 +500,28 @@ fn nobody_is_re_synchronised_with_before_the_start_is_over() {
     sim.table(again, false, &[(b"p", &[owned(9, 1, 7), owned(6, 2, 7)])]);
     assert!(serving(&sim, registrar, Some(9)));
     assert_eq!(sim.homes(registrar).len(), 2);
+}
+
+/// The mentor's table does not come, which is seen when another peer is to be answered: the next mentor is asked, and what did
+/// not fit into the buffer before is not overtaken by that.
+#[test]
+fn nothing_overtakes_a_message_that_does_not_fit_when_a_mentor_is_given_up() {
+    for seed in 1..40 {
+        let mut sim = Sim::new(seed);
+        let scripts: Vec<NodeId> = (0..3).map(|_| sim.script()).collect();
+        let registrar = sim.enrp_registrar(&scripts);
+        let peers: Vec<Peer> =
+            scripts.iter().zip(5..).map(|(script, id)| meet(&mut sim, registrar, *script, id)).collect();
+        let mentor = asked(&sim, registrar)[0];
+        let (mentors, others): (Vec<Peer>, Vec<Peer>) = peers.into_iter().partition(|peer| peer.node == mentor);
+        sim.list(mentors[0], &[]);
+        sim.now = sim.now + Duration::from_secs(6);
+        let other = others[1];
+        let assoc = sim.associations(registrar).into_iter().find(|at| sim.peer(registrar, *at) == Some(other.node));
+        let bytes = enrp_bytes(other.id, 0, presence(true, None));
+        let message = Input::Message { assoc: assoc.unwrap(), ppid: Ppid::Enrp, bytes: &bytes };
+        // The drain's buffer is too small now and then, and it looks at what comes next.
+        assert_eq!(sim.input(registrar, message), Ok(()));
+        assert!(sim.run_until(|s| asked(s, registrar).len() == 2, Duration::from_secs(1)));
+    }
 }
