@@ -3,7 +3,8 @@
 mod common;
 mod loopback;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::slice::from_ref;
 
 use common::*;
@@ -74,6 +75,33 @@ fn groups_on_one_port_are_apart() {
         assert!(matches!(hears_one.next(), Seen::Datagram(_, Ppid::Enrp, bytes) if bytes == message(1, 4)));
         assert!(matches!(both.next(), Seen::Datagram(_, Ppid::Enrp, bytes) if bytes == message(1, 4)));
     });
+}
+
+#[test]
+fn unicast_to_the_port_of_a_channel_is_not_received() {
+    let v4 = (IpAddr::V4(Ipv4Addr::new(239, 0, 0, 52)), Interface::V4(Ipv4Addr::LOCALHOST), "127.0.0.1");
+    let v6 = |scope| (IpAddr::V6(group_v6(scope)), Interface::V6(LO), "::1");
+    for (group, interface, local) in [v4, v6(1), v6(2), v6(5)] {
+        let port = match free_udp_port(local) {
+            Ok(port) => port,
+            Err(error) => {
+                assert!(std::env::var_os("RSERPOOL_REQUIRE").is_none(), "no {local}: {error}");
+                println!("skipped: no {local}: {error}");
+                continue;
+            }
+        };
+        let mut channel = Channel::new(Ppid::Asap, SocketAddr::new(group, port));
+        channel.interfaces = vec![interface];
+        let receiver = rig(from_ref(&channel));
+        let stranger = UdpSocket::bind((local, 0)).unwrap();
+        stranger.connect((local, port)).unwrap();
+        stranger.set_read_timeout(Some(HANG)).unwrap();
+        stranger.send(&message(1, 20)).unwrap();
+        // The system says that nobody is there.
+        let refused = stranger.recv(&mut [0; 1]).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "{group}");
+        assert_eq!(receiver.so_far(), [], "{group}");
+    }
 }
 
 #[test]

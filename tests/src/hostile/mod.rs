@@ -132,7 +132,7 @@ pub const ATTACKS: &[Attack] = &[
     attack(
         "announcements and presences by unicast to the port of the groups",
         floods::by_unicast,
-        "what listens there has the group's address (IPv4), or is in it",
+        "the sockets that receive are bound to the groups' addresses",
     ),
     attack(
         "associations of ever new registrars",

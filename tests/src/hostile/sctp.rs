@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lksctp::{AssocChangeState, AssocId, EventType, Family, Notification, Ppid, RecvMsg, SctpSocket};
+use lksctp::{AssocChangeState, AssocId, EventType, Family, InitParams, Notification, Ppid, RecvMsg, SctpSocket};
 use lksctp::{SendFlags, SendInfo, Style};
 use rserpool_core::wire::asap::EndpointKeepAliveAck;
 use rserpool_core::wire::{PoolElementParam, Transport};
@@ -38,7 +38,7 @@ pub const OVER_SCTP: &[Attack] = &[
     attack(
         "all streams, in and out of order",
         streams,
-        "the kernel's limit of streams; an answer needs no state but its request's",
+        "16 streams for each peer; an answer needs no state but its request's",
     ),
     attack("a flood of registrations, of resolutions and of reports", floods, "`AsapRates`, as over TCP"),
     attack(
@@ -68,7 +68,13 @@ impl Peer {
     }
 
     fn try_connect(to: SocketAddr) -> io::Result<Self> {
+        Peer::with_streams(10, to)
+    }
+
+    /// It wants to send on so many streams.
+    fn with_streams(streams: u16, to: SocketAddr) -> io::Result<Self> {
         let socket = SctpSocket::new(Family::Ipv4, Style::OneToMany)?;
+        socket.set_init_params(&InitParams { num_ostreams: streams, ..socket.init_params()? })?;
         socket.subscribe_event(EventType::AssocChange, true)?;
         socket.set_recv_timeout(Some(HANG))?;
         let assoc = socket.connectx(&[to])?;
@@ -207,7 +213,7 @@ fn protocols() -> Outcome {
 fn streams() -> Outcome {
     const ROUNDS: usize = 20;
     Stage::start(&setup()).endures(|stage| {
-        let peer = Peer::connect(stage.asap);
+        let peer = Peer::with_streams(u16::MAX, stage.asap).expect("an association");
         let (mut sent, mut used) = (0, 0);
         let question = resolution(GOOD.as_bytes(), false);
         for _ in 0..ROUNDS {
@@ -220,6 +226,7 @@ fn streams() -> Outcome {
                 used = used.max(usize::from(sid) + 1);
             }
         }
+        assert_eq!(used, 16, "as many as one has, whatever it asks for");
         let mut answers = 0;
         while answers < sent {
             peer.receive().expect("an answer for each");

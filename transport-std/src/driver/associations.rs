@@ -29,7 +29,7 @@ where
                     None => break,
                     Some(Happening::Up { assoc, dial: None }) => {
                         let has_room = self.io.has_room();
-                        self.io.endpoints[index].note_refusing(!has_room);
+                        self.io.endpoints[index].note_refusing(!has_room, &"as many associations as are allowed");
                         if has_room {
                             self.associated(assoc, Origin { ppid, dial: None, idle_timeout }, now);
                         } else {
@@ -40,10 +40,14 @@ where
                     Some(Happening::Up { assoc, dial }) => {
                         self.associated(assoc, Origin { ppid, dial, idle_timeout }, now);
                     }
-                    Some(Happening::Shed { dial: None }) => self.io.stats.refused += 1,
-                    Some(Happening::Failed { dial } | Happening::Shed { dial: Some(dial) }) => {
-                        self.io.dial_failed(dial);
+                    Some(Happening::Shed { dial, error }) => {
+                        self.io.endpoints[index].note_refusing(true, &error);
+                        match dial {
+                            None => self.io.stats.refused += 1,
+                            Some(dial) => self.io.dial_failed(dial),
+                        }
                     }
+                    Some(Happening::Failed { dial }) => self.io.dial_failed(dial),
                 }
             }
         }

@@ -12,7 +12,8 @@ use tracing::{debug, info, warn};
 use super::config::{Channel, Interface};
 use super::token::Source;
 
-/// The sockets of one channel: one that receives on all interfaces, and one for each interface that sends there.
+/// The sockets of one channel: those that receive, one for all interfaces where that can be, and one for each interface
+/// that sends there.
 ///
 /// They are apart because a sender is bound to its interface's address, so that this is the source that receivers see,
 /// and a receiver to the group, so that no unicast and no other group's datagram comes in.
@@ -20,7 +21,9 @@ use super::token::Source;
 pub(super) struct ChannelSockets {
     pub(super) ppid: Ppid,
     group: SocketAddr,
-    receiver: Option<UdpSocket>,
+    receivers: Vec<UdpSocket>,
+    /// The receiver that is asked next.
+    turn: usize,
     senders: Vec<Sender>,
     /// Whether there may be something to receive.
     pub(super) readable: bool,
@@ -39,8 +42,8 @@ impl ChannelSockets {
         if !channel.group.ip().is_multicast() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "not a multicast group"));
         }
-        let mut receiver = if channel.receive { Some(receiver(channel)?) } else { None };
-        if let Some(socket) = &mut receiver {
+        let mut receivers = if channel.receive { receivers(channel)? } else { Vec::new() };
+        for socket in &mut receivers {
             registry.register(socket, Source::Channel(index).token(), Interest::READABLE)?;
         }
         let interfaces = if channel.send { &channel.interfaces[..] } else { &[] };
@@ -48,7 +51,7 @@ impl ChannelSockets {
             .iter()
             .map(|interface| Ok(Sender { interface: *interface, socket: sender(channel, *interface)?, failing: None }))
             .collect::<io::Result<_>>()?;
-        Ok(ChannelSockets { ppid: channel.ppid, group: channel.group, receiver, senders, readable: false })
+        Ok(ChannelSockets { ppid: channel.ppid, group: channel.group, receivers, turn: 0, senders, readable: false })
     }
 
     /// Sends on every interface; how many worked and how many did not.
@@ -74,20 +77,26 @@ impl ChannelSockets {
 
     /// Receives one datagram.
     pub(super) fn receive(&mut self, buf: &mut [u8]) -> Option<(usize, SocketAddr)> {
-        let socket = self.receiver.as_ref()?;
-        loop {
-            match socket.recv_from(buf) {
-                Ok(received) => return Some(received),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    if error.kind() != ErrorKind::WouldBlock {
-                        debug!(group = %self.group, %error, "nothing received");
+        let count = self.receivers.len();
+        for _ in 0..count {
+            // In turn, so that what floods one interface keeps none of the others waiting.
+            let socket = self.receivers.get(self.turn)?;
+            self.turn = (self.turn + 1) % count;
+            loop {
+                match socket.recv_from(buf) {
+                    Ok(received) => return Some(received),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => {
+                        if error.kind() != ErrorKind::WouldBlock {
+                            debug!(group = %self.group, %error, "nothing received");
+                        }
+                        break;
                     }
-                    self.readable = false;
-                    return None;
                 }
             }
         }
+        self.readable = false;
+        None
     }
 }
 
@@ -104,7 +113,27 @@ fn open(group: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn receiver(channel: &Channel) -> io::Result<UdpSocket> {
+/// The sockets that receive on a channel's interfaces.
+fn receivers(channel: &Channel) -> io::Result<Vec<UdpSocket>> {
+    match channel.group {
+        // Linux binds to such a group on one interface.
+        SocketAddr::V6(group) if BOUND_V6 && is_narrow(*group.ip()) => {
+            channel.interfaces.iter().map(|interface| receiver(channel, &[*interface])).collect()
+        }
+        _ => Ok(vec![receiver(channel, &channel.interfaces)?]),
+    }
+}
+
+/// Whether a socket is bound to an IPv6 group here, which keeps unicast out.
+const BOUND_V6: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// Whether a group is of interface or link scope (RFC 4291, 2.7).
+const fn is_narrow(group: Ipv6Addr) -> bool {
+    group.octets()[1] & 0xf <= 2
+}
+
+/// A socket that receives on these interfaces.
+fn receiver(channel: &Channel, interfaces: &[Interface]) -> io::Result<UdpSocket> {
     let socket = open(channel.group)?;
     // Linux otherwise gives a socket the datagrams of groups that other sockets of the host have joined.
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -112,15 +141,8 @@ fn receiver(channel: &Channel) -> io::Result<UdpSocket> {
         SocketAddr::V4(_) => socket.set_multicast_all_v4(false)?,
         SocketAddr::V6(_) => socket.set_multicast_all_v6(false)?,
     }
-    let address = match channel.group {
-        // Not on Windows, which binds to local addresses only. Not for IPv6, where a group of link scope can be bound
-        // to on one interface only.
-        SocketAddr::V4(group) if cfg!(unix) => SocketAddr::V4(group),
-        SocketAddr::V4(group) => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), group.port()),
-        SocketAddr::V6(group) => SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), group.port()),
-    };
-    socket.bind(&address.into())?;
-    for interface in &channel.interfaces {
+    socket.bind(&bound_to(channel.group, interfaces).into())?;
+    for interface in interfaces {
         match (channel.group.ip(), interface) {
             (IpAddr::V4(group), Interface::Default) => socket.join_multicast_v4(&group, &Ipv4Addr::UNSPECIFIED)?,
             (IpAddr::V4(group), Interface::V4(address)) => socket.join_multicast_v4(&group, address)?,
@@ -130,6 +152,21 @@ fn receiver(channel: &Channel) -> io::Result<UdpSocket> {
         }
     }
     Ok(UdpSocket::from_std(socket.into()))
+}
+
+/// What a receiver is bound to: the group, where the system allows that.
+fn bound_to(group: SocketAddr, interfaces: &[Interface]) -> SocketAddr {
+    let port = group.port();
+    match (group, interfaces) {
+        // Windows binds to local addresses only.
+        (SocketAddr::V4(group), _) if cfg!(unix) => group.into(),
+        (SocketAddr::V4(_), _) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
+        (SocketAddr::V6(group), _) if BOUND_V6 && !is_narrow(*group.ip()) => group.into(),
+        (SocketAddr::V6(group), [Interface::V6(index @ 1..)]) if BOUND_V6 => {
+            SocketAddrV6::new(*group.ip(), port, 0, *index).into()
+        }
+        (SocketAddr::V6(_), _) => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port),
+    }
 }
 
 fn sender(channel: &Channel, interface: Interface) -> io::Result<UdpSocket> {

@@ -42,7 +42,7 @@ pub(in crate::driver) enum Happening {
     /// It is up; `dial`: this side has opened it.
     Up { assoc: Assoc, dial: Option<DialId> },
     /// It was ended at once, because the system has no descriptor for it.
-    Shed { dial: Option<DialId> },
+    Shed { dial: Option<DialId>, error: io::Error },
     /// It could not be established.
     Failed { dial: DialId },
 }
@@ -111,9 +111,8 @@ impl Endpoint {
             // It has ended meanwhile.
             (Err(error), None) if error.kind() == ErrorKind::InvalidInput => None,
             (Err(error), dial) => {
-                warn!(%error, "an association is refused");
                 self.abort(id);
-                Some(Happening::Shed { dial })
+                Some(Happening::Shed { dial, error })
             }
         }
     }
@@ -124,9 +123,9 @@ impl Endpoint {
     }
 
     /// Logs when associations begin to be refused and when they are accepted again.
-    pub(in crate::driver) fn note_refusing(&mut self, refusing: bool) {
+    pub(in crate::driver) fn note_refusing(&mut self, refusing: bool, reason: &dyn std::fmt::Display) {
         if refusing && !self.refusing {
-            warn!(listener = ?self.addresses, "refusing associations: as many as are allowed");
+            warn!(listener = ?self.addresses, %reason, "refusing associations");
         } else if !refusing && self.refusing {
             info!(listener = ?self.addresses, "accepting associations again");
         }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use lksctp::{AssocId, AssocInfo, EventType, Family, SctpSocket, Style};
+use lksctp::{AssocId, AssocInfo, EventType, Family, InitParams, SctpSocket, Style};
 use mio::event::Source;
 #[cfg(target_os = "linux")]
 use mio::unix::SourceFd;
@@ -18,6 +18,10 @@ const BACKLOG: i32 = 1024;
 
 /// The longest message and its padding have to fit into the send buffer, or the system refuses them for ever.
 const LEAST_SEND_BUFFER: usize = 128 << 10;
+
+/// How many streams a peer may send on. Messages of ASAP and ENRP need one; what others ask for by habit is granted. The
+/// system sets memory aside for each, some 20 bytes, and would grant 65,535 of them to every association.
+const MOST_STREAMS: u16 = 16;
 
 /// EPROTONOSUPPORT and ESOCKTNOSUPPORT: what a kernel without SCTP says.
 const NO_SUCH_PROTOCOL: [i32; 2] = [93, 94];
@@ -121,6 +125,7 @@ fn set_options(socket: &SctpSocket, config: &DriverConfig) -> io::Result<()> {
     let events = [EventType::AssocChange, EventType::Shutdown, EventType::SendFailedEvent, EventType::PartialDelivery];
     socket.subscribe_events(&events)?;
     socket.set_nodelay(config.nodelay)?;
+    socket.set_init_params(&InitParams { max_instreams: MOST_STREAMS, ..socket.init_params()? })?;
     // A restart need not wait until associations of the former process have ended.
     socket.set_reuse_address(true)?;
     if let Some(size) = config.send_buffer {
