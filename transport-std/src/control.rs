@@ -17,6 +17,8 @@ use crate::status::RegistrarStatus;
 
 /// How long a client may take to ask or to read.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// After a failure to accept (no file descriptors), how long until the next try.
+const BACKOFF: Duration = Duration::from_millis(100);
 
 /// The control socket of the registrar with this ASAP port: in `$XDG_RUNTIME_DIR`, else `/run` where that can be
 /// written, else the directory for temporary files.
@@ -83,12 +85,23 @@ impl ControlSocket {
         let thread = thread::Builder::new().name("rserpool-control".to_owned()).spawn(move || {
             let mut events = Events::with_capacity(4);
             while !events.iter().any(|event| event.token() == Token(1)) {
-                while let Ok((stream, _)) = listener.accept() {
-                    if let Err(error) = serve(stream.into(), &status) {
-                        tracing::debug!(%error, "a control client was not served");
+                let again = loop {
+                    match listener.accept() {
+                        Ok((stream, _)) => {
+                            if let Err(error) = serve(stream.into(), &status) {
+                                tracing::debug!(%error, "a control client was not served");
+                            }
+                        }
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => break None,
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        // Whoever waits is signalled once only: come back by the clock.
+                        Err(error) => {
+                            tracing::debug!(%error, "a control client is not accepted yet");
+                            break Some(BACKOFF);
+                        }
                     }
-                }
-                match poll.poll(&mut events, None) {
+                };
+                match poll.poll(&mut events, again) {
                     Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                         tracing::error!(%error, "the control socket is not served any more");
                         return;

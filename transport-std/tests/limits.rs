@@ -248,3 +248,52 @@ fn no_file_descriptor_left() {
     let stats = server.handle.stats();
     assert!(stats.turns - turns < 60, "the loop spins: {stats:?}");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_state_is_told_when_there_are_descriptors_again() {
+    use std::io::Read;
+    use std::os::unix::fs::FileExt;
+    use std::os::unix::net::UnixStream;
+
+    use rserpool_std::{RegistrarOptions, RegistrarServer, control};
+
+    if !in_process_with_descriptors("the_state_is_told_when_there_are_descriptors_again", "60") {
+        return;
+    }
+    let path = std::env::temp_dir().join(format!("rserpool-limits-{}.sock", std::process::id()));
+    let mut options = RegistrarOptions::listening_on(([127, 0, 0, 1], 0).into());
+    options.control = Some(path.clone());
+    let registrar = RegistrarServer::start(options).unwrap();
+    assert!(control::ask(&path, 0).is_ok());
+
+    // How often the thread that tells it has gone to sleep.
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+    let named = |task: &std::path::PathBuf| {
+        std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with("rserpool-contro"))
+    };
+    let status = std::fs::File::open(tasks.into_iter().find(named).unwrap().join("status")).unwrap();
+    let sleeps = || {
+        let mut text = [0; 4096];
+        let len = status.read_at(&mut text, 0).unwrap();
+        let text = String::from_utf8_lossy(&text[..len]);
+        let line = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+        line.trim().parse::<u64>().unwrap()
+    };
+    let mut all: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
+    let before = sleeps();
+    all.pop();
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.write_all(b"0\n").unwrap();
+    let begun = std::time::Instant::now();
+    while sleeps() == before {
+        assert!(begun.elapsed() < HANG);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(all);
+    client.set_read_timeout(Some(HANG)).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with('{'), "{answer}");
+    registrar.stop().unwrap();
+}
