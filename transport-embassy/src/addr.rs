@@ -3,9 +3,13 @@
 use core::net::{IpAddr, SocketAddr};
 
 #[cfg(feature = "embassy-net")]
-use embassy_net::{IpAddress, IpEndpoint};
+pub(crate) use embassy_net::IpAddress;
+#[cfg(feature = "embassy-net")]
+use embassy_net::IpEndpoint;
 #[cfg(not(feature = "embassy-net"))]
-use smoltcp::wire::{IpAddress, IpEndpoint};
+pub(crate) use smoltcp::wire::IpAddress;
+#[cfg(not(feature = "embassy-net"))]
+use smoltcp::wire::IpEndpoint;
 
 pub(crate) fn ip(address: IpAddr) -> Option<IpAddress> {
     match address {

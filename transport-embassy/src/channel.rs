@@ -28,4 +28,11 @@ impl Channel {
     pub const fn new(ppid: Ppid, group: SocketAddr) -> Self {
         Channel { ppid, group, hops: 1 }
     }
+
+    /// Whether a datagram with this destination was sent to the group. The stack gives a socket all that comes to its port,
+    /// and whoever sends to this host alone need not be on the link.
+    #[cfg(feature = "multicast")]
+    pub(crate) fn is_to(&self, destination: Option<crate::addr::IpAddress>) -> bool {
+        destination.is_some() && destination == crate::addr::ip(self.group.ip())
+    }
 }

@@ -2,10 +2,16 @@
 
 mod lab;
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use embassy_net::tcp::TcpSocket;
+use embassy_net::udp::{PacketMetadata, UdpSocket};
 use lab::{Lab, PLACES, at, leak};
+use rserpool_core::ServerId;
+use rserpool_core::wire::asap::ServerAnnounce;
+use rserpool_core::wire::{AsapMessage, List, Transport};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -145,4 +151,41 @@ fn an_answer_that_does_not_fit_costs_connections_and_no_more() {
     lab.kill(user.task);
     lab.run_until(120 * SECOND, || registrar.elements() == 2);
     assert!(registrar.handle.look(|registrar| registrar.stats()).registrations > 2, "no connection was lost");
+}
+
+#[test]
+fn an_announcement_by_unicast_is_not_taken() {
+    let mut lab = Lab::new();
+    let (impostor, stranger) = (lab.host(1), lab.host(3));
+    let visits = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&visits);
+    lab.spawn(async move {
+        let mut socket = TcpSocket::new(impostor, leak([0; 256]), leak([0; 256]));
+        while socket.accept(3863).await.is_ok() {
+            counted.set(counted.get() + 1);
+            socket.abort();
+            let _ = socket.flush().await;
+        }
+    });
+    let element = lab.element(2, &[]);
+    element.handle.register(&lab::echo(at(2, 7))).unwrap();
+    let transports = [Transport::Tcp(at(1, 3863))];
+    let announcement = AsapMessage::from(ServerAnnounce { server: ServerId(1), transports: List::new(&transports) });
+    let mut bytes = [0; 64];
+    let bytes = announcement.emit(&mut bytes).unwrap().to_vec();
+    let mut announce = |to: core::net::Ipv4Addr| {
+        let bytes = bytes.clone();
+        lab.wait_for(SECOND, async move {
+            let meta = leak([PacketMetadata::EMPTY; 1]);
+            let mut socket =
+                UdpSocket::new(stranger, meta, leak([0; 64]), leak([PacketMetadata::EMPTY; 1]), leak([0; 64]));
+            socket.bind(999).unwrap();
+            socket.send_to(&bytes, (to, 3863)).await.unwrap();
+            socket.flush().await;
+        });
+        lab.run_for(60 * SECOND);
+        visits.get()
+    };
+    assert_eq!(announce(lab::ip(2)), 0);
+    assert!(announce(rserpool_embassy::GROUP_V4) > 0);
 }

@@ -75,7 +75,17 @@ struct Host<M: Role> {
 }
 
 impl<M: Role> Host<M> {
-    fn new(number: u8, machine: M, config: Config, (incoming, outgoing): (Frames, Frames)) -> Self {
+    fn new(number: u8, machine: M, config: Config, wire: (Frames, Frames)) -> Self {
+        Self::with_channel(number, machine, config, wire, Channel::v4(Ppid::Asap))
+    }
+
+    fn with_channel(
+        number: u8,
+        machine: M,
+        config: Config,
+        (incoming, outgoing): (Frames, Frames),
+        channel: Channel,
+    ) -> Self {
         let mut device = End { incoming, outgoing };
         let mut config_of_iface = iface::Config::new(EthernetAddress([2, 0, 0, 0, 0, number]).into());
         config_of_iface.random_seed = u64::from(number);
@@ -87,7 +97,7 @@ impl<M: Role> Host<M> {
         let handles = [(); 2].map(|()| sockets.add(tcp::Socket::new(buffer(), buffer())));
         let mut node = Node::new(machine, handles, config, u64::from(number));
         let packets = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 4], vec![0; 512]);
-        node.join(Channel::v4(Ppid::Asap), sockets.add(udp::Socket::new(packets(), packets())));
+        node.join(channel, sockets.add(udp::Socket::new(packets(), packets())));
         Host { device, iface, sockets, node }
     }
 
@@ -116,14 +126,48 @@ fn run(element: &mut Host<PoolElement<'_>>, registrar: &mut Host<Registrar<'_>>,
     }
 }
 
+fn echo() -> ElementInfo<'static> {
+    ElementInfo {
+        pool_handle: b"echo",
+        id: None,
+        user_transport: Transport::Tcp("10.0.0.2:7".parse().unwrap()),
+        policy: Policy::RoundRobin,
+        lifetime: Lifetime::from_secs(300),
+    }
+}
+
+fn announcing() -> RegistrarConfig {
+    let mut config = RegistrarConfig::new();
+    config.announce = true;
+    config.announced.push((Link::Tcp, "10.0.0.1:3863".parse().unwrap()));
+    config
+}
+
+#[test]
+fn an_announcement_by_unicast_is_not_taken() {
+    // Where the registrar sends its announcements to: the group, or the element's own address.
+    for (to, is_taken) in [(rserpool_embassy::GROUP_V4, true), ([10, 0, 0, 2].into(), false)] {
+        let [a, b]: [Frames; 2] = Default::default();
+        let mut storage = RegistrarStorage::<4, 8, 1>::new();
+        let machine = Registrar::new(&mut storage, announcing(), 1, rserpool_core::Instant::ZERO);
+        let (listen, channel) = (Config::new().listen(Ppid::Asap), Channel::new(Ppid::Asap, (to, 3863).into()));
+        let mut registrar = Host::with_channel(1, machine, listen, (Rc::clone(&a), Rc::clone(&b)), channel);
+        let mut storage = ElementStorage::<1>::new();
+        let machine = PoolElement::new(&mut storage, EndpointConfig::new(), 2, rserpool_core::Instant::ZERO);
+        let mut element = Host::new(2, machine, Config::new(), (b, a));
+        element.node.with(Instant::ZERO, |element, now| element.register(now, &echo())).unwrap();
+        run(&mut element, &mut registrar, Instant::ZERO, Instant::from_secs(60));
+        let sent = registrar.node.with(Instant::from_secs(60), |registrar, _| registrar.stats().announcements);
+        assert!(sent > 10, "{sent}");
+        assert_eq!(element.node.event().is_some(), is_taken, "{to}");
+    }
+}
+
 #[test]
 fn an_element_finds_a_registrar_by_multicast_and_registers() {
     let [a, b]: [Frames; 2] = Default::default();
     let mut storage = RegistrarStorage::<4, 8, 1>::new();
-    let mut config = RegistrarConfig::new();
-    config.announce = true;
-    config.announced.push((Link::Tcp, "10.0.0.1:3863".parse().unwrap()));
-    let machine = Registrar::new(&mut storage, config, 1, rserpool_core::Instant::ZERO);
+    let machine = Registrar::new(&mut storage, announcing(), 1, rserpool_core::Instant::ZERO);
     let listen = Config::new().listen(Ppid::Asap);
     let mut registrar = Host::new(1, machine, listen, (Rc::clone(&a), Rc::clone(&b)));
 
@@ -131,14 +175,7 @@ fn an_element_finds_a_registrar_by_multicast_and_registers() {
     let machine = PoolElement::new(&mut storage, EndpointConfig::new(), 2, rserpool_core::Instant::ZERO);
     let mut element = Host::new(2, machine, Config::new(), (b, a));
 
-    let service = ElementInfo {
-        pool_handle: b"echo",
-        id: None,
-        user_transport: Transport::Tcp("10.0.0.2:7".parse().unwrap()),
-        policy: Policy::RoundRobin,
-        lifetime: Lifetime::from_secs(300),
-    };
-    let key = element.node.with(Instant::ZERO, |element, now| element.register(now, &service)).unwrap();
+    let key = element.node.with(Instant::ZERO, |element, now| element.register(now, &echo())).unwrap();
     let (soon, later) = (Instant::from_secs(5), Instant::from_secs(3600));
     run(&mut element, &mut registrar, Instant::ZERO, soon);
     assert!(matches!(element.node.event(), Some(ElementEvent::HomeFound(_))));

@@ -78,6 +78,9 @@ impl<'d> Channels<'d> {
             while let Poll::Ready(received) = socket.poll_recv_from(buf, &mut cx) {
                 // One that does not fit is none of ours.
                 let Ok((len, meta)) = received else { continue };
+                if !channel.is_to(meta.local_address) {
+                    continue;
+                }
                 return Some((channel.ppid, addr::from_stack(meta.endpoint), len));
             }
         }

@@ -167,6 +167,9 @@ impl Host for SmolHost<'_, '_, '_> {
             while socket.can_recv() {
                 // One that does not fit is none of ours.
                 let Ok((len, meta)) = socket.recv_slice(buf) else { continue };
+                if !channel.is_to(meta.local_address) {
+                    continue;
+                }
                 return Some((channel.ppid, addr::from_stack(meta.endpoint), len));
             }
         }
