@@ -6,7 +6,6 @@
 mod announcements;
 mod association;
 mod cast;
-mod hostile;
 mod links;
 mod load;
 mod peers;

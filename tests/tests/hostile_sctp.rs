@@ -1,5 +1,5 @@
 //! Attacks over SCTP on a registrar that runs as a process. Their table is in `docs/robustness.md`, too:
-//! `RSERPOOL_WRITE_DOCS=1 cargo test -p rserpool-tests --test sctp hostile` makes it anew, and `RSERPOOL_ATTACK=words` runs
+//! `RSERPOOL_WRITE_DOCS=1 cargo test -p rserpool-tests --test hostile_sctp` makes it anew, and `RSERPOOL_ATTACK=words` runs
 //! the attacks whose names have these words in them.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ const THIS_RUN: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/robustness.md");
 
 #[test]
 fn those_who_behave_are_served_whatever_is_attacked() {
-    let name = "hostile::those_who_behave_are_served_whatever_is_attacked";
+    let name = "those_who_behave_are_served_whatever_is_attacked";
     lab::run(name, Duration::from_secs(240), |lab| {
         let only = std::env::var("RSERPOOL_ATTACK").unwrap_or_default();
         let attacks: Vec<&Attack> = OVER_SCTP.iter().filter(|attack| attack.name.contains(&only)).collect();
