@@ -88,6 +88,8 @@ pub struct Registrar<'s> {
     now: Instant,
     /// After this registrar stood still nobody counts as dead before that.
     patience: Instant,
+    /// How often in a row it stood still, without a turn in between in which it had no patience.
+    stops: u8,
     rng: Rng,
     handlespace: Handlespace<'s>,
     assocs: Assocs<'s>,
@@ -233,6 +235,7 @@ impl<'s> Registrar<'s> {
             id,
             now,
             patience: Instant::ZERO,
+            stops: 0,
             rng,
             handlespace,
             assocs,

@@ -13,13 +13,20 @@ use crate::{Instant, Machine};
 /// A registrar stood still if it comes to a deadline too late by this part of the time that an answer may take.
 const LATE: u32 = 5;
 
+/// How often in a row it has patience, before a turn in which it has none. Otherwise one that always comes late would never
+/// remove anybody; with one only, a registrar that is stopped again soon would judge by what it has not read.
+const MAX_STOPS: u8 = 3;
+
 impl Registrar<'_> {
     /// Time goes on.
     pub(super) fn advance(&mut self, now: Instant) {
-        if self.stood_still(now) {
+        if self.stops < MAX_STOPS && self.stood_still(now) {
+            self.stops = self.stops.saturating_add(1);
             self.patience = now + self.answer_time() + CONTEST_DELAY;
             // A peer that has given this registrar up has not told it of changes since, even where they are still connected.
             self.peers.for_each(|_, peer| peer.stood_still());
+        } else if now >= self.patience {
+            self.stops = 0;
         }
         self.now = self.now.max(now);
     }
@@ -34,8 +41,6 @@ impl Registrar<'_> {
         if now.saturating_duration_since(self.now) <= late {
             return false;
         }
-        // Who always comes late would never remove anybody: there is as long without patience as with it.
-        let again = self.patience == Instant::ZERO || now >= self.patience + self.answer_time();
-        again && self.next_deadline().is_some_and(|due| now > due + late)
+        self.next_deadline().is_some_and(|due| now > due + late)
     }
 }
